@@ -1,6 +1,7 @@
 // Element types, shapes and dense host tensors.
 #pragma once
 
+#include <algorithm>
 #include <complex>
 #include <cstddef>
 #include <cstdint>

@@ -68,6 +68,8 @@ constexpr Open unpack(uint64_t word) { return {static_cast<uint32_t>(word), stat
 constexpr bool any(uint64_t word) { return unpack(word).low < unpack(word).high; }
 
 thread_local const void* running_team = nullptr;  // the team whose share this thread is in, to run nested loops in place
+thread_local const void* home_team = nullptr;     // the team that this worker belongs to, and its number there
+thread_local int home_slot = 0;
 
 }  // namespace
 
@@ -118,8 +120,10 @@ struct ThreadTeam::State {
     }
   }
 
-  void work() noexcept {
+  void work(int slot) noexcept {
     running_team = this;
+    home_team = this;
+    home_slot = slot;
     while (!stop.load(std::memory_order_acquire)) {
       int share;
       while (claim_high(share)) {
@@ -158,7 +162,7 @@ ThreadTeam::ThreadTeam(int threads) : state_(std::make_unique<State>()) {
   if (threads < 0) fail(ErrorCode::kInvalidArgument, "thread team: wanted 0 or more threads, found {}", threads);
   const int size = threads == 0 ? available_cpus() : threads;
   state_->workers.reserve(static_cast<size_t>(size - 1));
-  for (int i = 1; i < size; ++i) state_->workers.emplace_back([state = state_.get()] { state->work(); });
+  for (int i = 1; i < size; ++i) state_->workers.emplace_back([state = state_.get(), i] { state->work(i); });
 }
 
 ThreadTeam::~ThreadTeam() {
@@ -169,6 +173,8 @@ ThreadTeam::~ThreadTeam() {
 }
 
 int ThreadTeam::size() const noexcept { return static_cast<int>(state_->workers.size()) + 1; }
+
+int ThreadTeam::slot() const noexcept { return home_team == state_.get() ? home_slot : 0; }
 
 void ThreadTeam::run(int shares, Body body, void* context) {
   State& state = *state_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <type_traits>
 
 namespace tenon {
 
@@ -19,6 +20,9 @@ class ThreadTeam {
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
   int size() const noexcept;
+
+  // Number of the calling thread within this team, in [0, size()): the caller is 0. Selects a thread's part of scratch memory.
+  int slot() const noexcept;
 
   using Body = void (*)(void* context, int share);
   // No allocation, no lock when quiet. `body` must not throw. Nested calls run in the caller.

@@ -53,6 +53,17 @@ TEST(ThreadTeam, WaitsForAWorkerThatIsSlow) {
   EXPECT_EQ(finished.load(), 2);
 }
 
+TEST(ThreadTeam, GivesEveryThreadItsOwnSlot) {
+  ThreadTeam team(3);
+  std::vector<std::atomic<int>> users(3);
+  team.parallel(200, [&](int) {
+    auto& mine = users[static_cast<size_t>(team.slot())];
+    EXPECT_EQ(mine.fetch_add(1), 0);
+    mine.fetch_sub(1);
+  });
+  EXPECT_EQ(team.slot(), 0);
+}
+
 TEST(ThreadTeam, NestedLoopsRunInPlace) {
   ThreadTeam team(4);
   std::atomic<int> count{0};

@@ -5,11 +5,13 @@
 
 namespace tenon::ops {
 
+const OpFamily& binary_family();
 const OpFamily& control_flow_family();
 const OpFamily& core_family();
 
 std::span<const OpFamily* const> families() {
   static const std::array list = {
+      &binary_family(),
       &control_flow_family(),
       &core_family(),
   };

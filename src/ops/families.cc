@@ -8,12 +8,16 @@ namespace tenon::ops {
 const OpFamily& binary_family();
 const OpFamily& control_flow_family();
 const OpFamily& core_family();
+const OpFamily& fused_conv_family();
+const OpFamily& fused_family();
 
 std::span<const OpFamily* const> families() {
   static const std::array list = {
       &binary_family(),
       &control_flow_family(),
       &core_family(),
+      &fused_conv_family(),
+      &fused_family(),
   };
   return list;
 }

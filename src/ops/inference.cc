@@ -94,11 +94,15 @@ std::vector<ir::ValueType> Facts::function_types(const ir::FunctionRef& function
 
 void infer_node(ir::Node& node, Facts& facts, const InferenceOptions& options) {
   std::vector<ir::ValueType> before;
-  if (options.keep_known) before = node.outputs;
+  if (options.keep_known || options.tolerate_errors) before = node.outputs;
   ir::InferContext ctx(node, facts);
   try {
     node.op->infer(ctx);
   } catch (const Error& error) {
+    if (options.tolerate_errors) {
+      node.outputs = std::move(before);
+      return;
+    }
     const std::string text = error.what();
     if (text.find(node.name) != std::string::npos) throw;
     throw Error(error.code(), node.describe() + ": " + text);

@@ -19,6 +19,8 @@ struct InferenceOptions {
   std::int64_t max_constant_elements = 1 << 16;
   // Types already on the graph's values are kept where inference knows less.
   bool keep_known = true;
+  // A node whose operands cannot be keeps outputs of unknown shape instead of making infer() throw: it fails when it is run.
+  bool tolerate_errors = false;
 };
 
 // What inference found besides the types on the nodes.

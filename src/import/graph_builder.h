@@ -1,0 +1,47 @@
+// Builds IR graphs from lists of NodeDefs: the main graph and function bodies, with calls inlined.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "ir/module.h"
+#include "savedmodel/model.h"
+
+namespace tenon::importer {
+
+class GraphBuilder {
+ public:
+  GraphBuilder(const saved::MetaGraph& meta_graph, std::shared_ptr<const void> keep_alive, ir::Module& module);
+
+  // The top graph, calls not yet inlined.
+  std::unique_ptr<ir::Graph> build_main();
+  // Replaces the calls that `roots` depend on by the bodies of their functions, nested ones too.
+  void inline_calls(ir::Graph& graph, const std::vector<ir::Node*>& roots);
+  // Imports the functions that nodes of `graph` name as attributes, and those these name, into the module.
+  void import_referenced(const ir::Graph& graph);
+
+ private:
+  struct Pending {  // a node made, its operands still names
+    ir::Node* node;
+    const saved::NodeDef* def;
+  };
+  ir::Node* add_node(ir::Graph& graph, const saved::NodeDef& def, const ir::Attrs& caller);
+  std::unique_ptr<ir::Graph> build_function(const saved::FunctionDef& function, const ir::Attrs& caller);
+  ir::Value resolve_in_main(const ir::Graph& graph, const ir::Node& consumer, std::string_view name) const;
+  ir::Value resolve_in_function(const std::unordered_map<std::string_view, ir::Node*>& nodes, const ir::Graph& graph,
+                                const std::string& who, std::string_view name) const;
+  void inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph& body);
+  const saved::FunctionDef* find_function(std::string_view name) const;
+
+  const saved::MetaGraph& meta_graph_;
+  std::shared_ptr<const void> keep_alive_;
+  ir::Module& module_;
+  std::unordered_map<std::string_view, const saved::FunctionDef*> functions_;
+  std::vector<std::string> stack_;  // functions being inlined, outermost first
+};
+
+}  // namespace tenon::importer

@@ -1,0 +1,49 @@
+#include "runtime/executor.h"
+
+#include "base/error.h"
+#include "runtime/frame_executor.h"
+#include "runtime/schedule.h"
+
+namespace tenon::runtime {
+
+struct Executor::Schedule {
+  StepList list;
+  std::unique_ptr<FrameExecutor> frames;  // when TF1 control flow is among the steps
+};
+
+Executor::Executor(const ir::Graph& graph, std::vector<ir::Value> feeds, std::vector<ir::Value> fetches,
+                   std::vector<ir::Node*> targets, const KernelLookup& kernels) {
+  auto schedule = std::make_unique<Schedule>();
+  schedule->list = make_steps(graph, feeds, fetches, targets, kernels);
+  if (schedule->list.has_frames) schedule->frames = std::make_unique<FrameExecutor>(schedule->list, feeds, fetches);
+  schedule_ = std::move(schedule);
+}
+
+Executor::~Executor() = default;
+
+bool Executor::stateful() const noexcept { return schedule_->list.stateful; }
+
+std::vector<Tensor> Executor::run(std::vector<Tensor> fed, ir::Services& services, ThreadTeam* team,
+                                  const NodeObserver* observer) const {
+  const StepList& list = schedule_->list;
+  TENON_CHECK(fed.size() == list.feed_slots.size());
+  if (schedule_->frames) return schedule_->frames->run(std::move(fed), services, team, observer);
+  std::vector<Tensor> slots(static_cast<std::size_t>(list.slots));
+  for (std::size_t i = 0; i < fed.size(); ++i) slots[static_cast<std::size_t>(list.feed_slots[i])] = std::move(fed[i]);
+  std::vector<Tensor> inputs;
+  for (const Step& step : list.steps) {
+    inputs.clear();
+    for (const Step::Operand& operand : step.operands) {
+      Tensor& slot = slots[static_cast<std::size_t>(operand.slot)];
+      inputs.push_back(operand.last_use ? std::move(slot) : slot);
+    }
+    const std::span<Tensor> outputs(slots.data() + step.first_output, step.node->outputs.size());
+    run_step(step, inputs, outputs, services, team, observer);
+    for (int dead : step.dead_outputs) slots[static_cast<std::size_t>(dead)] = Tensor();
+  }
+  std::vector<Tensor> results;
+  for (int slot : list.fetch_slots) results.push_back(slots[static_cast<std::size_t>(slot)]);
+  return results;
+}
+
+}  // namespace tenon::runtime

@@ -1,0 +1,124 @@
+#include "runtime/schedule.h"
+
+#include <algorithm>
+#include <chrono>
+#include <unordered_set>
+
+#include "base/error.h"
+
+namespace tenon::runtime {
+namespace {
+
+using Needed = std::unordered_set<const ir::Node*>;
+
+Needed needed_nodes(const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
+                    const std::vector<ir::Node*>& targets) {
+  std::unordered_set<ir::Value, ir::ValueHash> fed(feeds.begin(), feeds.end());
+  Needed needed;
+  std::vector<const ir::Node*> work;
+  const auto want = [&](const ir::Value& value) {
+    if (!fed.contains(value) && needed.insert(value.node).second) work.push_back(value.node);
+  };
+  for (const ir::Value& fetch : fetches) want(fetch);
+  for (const ir::Node* target : targets) {
+    if (needed.insert(target).second) work.push_back(target);
+  }
+  while (!work.empty()) {
+    const ir::Node* node = work.back();
+    work.pop_back();
+    for (const ir::Value& input : node->inputs) want(input);
+    for (const ir::Node* control : node->control_inputs) {
+      // A control edge from a fed node is satisfied by feeding it.
+      const bool is_fed = std::any_of(feeds.begin(), feeds.end(), [&](const ir::Value& v) { return v.node == control; });
+      if (!is_fed && needed.insert(control).second) work.push_back(control);
+    }
+  }
+  return needed;
+}
+
+void refuse_what_cannot_run(const ir::Node& node, bool has_kernel) {
+  if (node.is("unsupported")) {
+    fail(ErrorCode::kUnsupported, "{}: Tenon does not implement this op; outputs that do not need it still run", node.describe());
+  }
+  if (node.is("placeholder")) {
+    fail(ErrorCode::kInvalidArgument, "input \"{}\" is needed but was not fed", node.name);
+  }
+  if (node.op->evaluate == nullptr && !node.op->is(ir::kControlFlow) && !has_kernel) {
+    fail(ErrorCode::kUnsupported, "{}: no kernel can run this op", node.describe());
+  }
+}
+
+}  // namespace
+
+StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
+                    const std::vector<ir::Node*>& targets, const KernelLookup& kernels) {
+  StepList list;
+  const Needed needed = needed_nodes(feeds, fetches, targets);
+  std::unordered_map<ir::Value, int, ir::ValueHash> slots;
+  for (const ir::Value& feed : feeds) {
+    list.feed_slots.push_back(list.slots);
+    slots.insert_or_assign(feed, list.slots++);
+  }
+  for (ir::Node* node : graph.topological_order()) {
+    if (!needed.contains(node)) continue;
+    Step step{node, kernels ? kernels(*node) : nullptr, {}, list.slots, {}};
+    refuse_what_cannot_run(*node, step.kernel != nullptr);
+    list.has_frames |= node->op->is(ir::kControlFlow);
+    list.stateful |= node->op->is(ir::kStateful);
+    for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) {
+      slots.try_emplace(node->output(i), list.slots + i);  // a fed output keeps the fed slot
+    }
+    list.slots += static_cast<int>(node->outputs.size());
+    list.steps.push_back(std::move(step));
+  }
+  std::vector<int> last_reader(static_cast<std::size_t>(list.slots), -1);
+  for (std::size_t s = 0; s < list.steps.size(); ++s) {
+    for (const ir::Value& input : list.steps[s].node->inputs) {
+      const int slot = slots.at(input);
+      list.steps[s].operands.push_back({slot, false});
+      last_reader[static_cast<std::size_t>(slot)] = static_cast<int>(s);
+    }
+  }
+  for (const ir::Value& fetch : fetches) {
+    list.fetch_slots.push_back(slots.at(fetch));
+    last_reader[static_cast<std::size_t>(slots.at(fetch))] = static_cast<int>(list.steps.size());
+  }
+  for (std::size_t s = 0; s < list.steps.size(); ++s) {
+    Step& step = list.steps[s];
+    for (std::size_t i = 0; i < step.operands.size(); ++i) {
+      const int slot = step.operands[i].slot;
+      const bool again = std::any_of(step.operands.begin() + static_cast<std::ptrdiff_t>(i) + 1, step.operands.end(),
+                                     [&](const Step::Operand& o) { return o.slot == slot; });
+      step.operands[i].last_use = !again && last_reader[static_cast<std::size_t>(slot)] == static_cast<int>(s);
+    }
+    for (int i = 0; i < static_cast<int>(step.node->outputs.size()); ++i) {
+      if (last_reader[static_cast<std::size_t>(step.first_output + i)] < 0) step.dead_outputs.push_back(step.first_output + i);
+    }
+  }
+  return list;
+}
+
+void run_step(const Step& step, std::span<Tensor> inputs, std::span<Tensor> outputs, ir::Services& services, ThreadTeam* team,
+              const NodeObserver* observer) {
+  const auto start = observer ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+  ir::EvalContext ctx(*step.node, inputs, outputs, &services, team);
+  try {
+    if (step.kernel) {
+      step.kernel->run(ctx);
+    } else {
+      step.node->op->evaluate(ctx);
+    }
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    if (text.find('"' + step.node->name + '"') != std::string::npos) throw;
+    throw Error(error.code(), step.node->describe() + ": " + text);
+  } catch (const std::bad_alloc&) {
+    fail(ErrorCode::kOutOfMemory, "{}: out of memory", step.node->describe());
+  }
+  if (observer) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    (*observer)(*step.node, outputs, took.count());
+  }
+}
+
+}  // namespace tenon::runtime

@@ -10,6 +10,8 @@ const OpFamily& control_flow_family();
 const OpFamily& core_family();
 const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
+const OpFamily& tables_family();
+const OpFamily& variables_family();
 
 std::span<const OpFamily* const> families() {
   static const std::array list = {
@@ -18,6 +20,8 @@ std::span<const OpFamily* const> families() {
       &core_family(),
       &fused_conv_family(),
       &fused_family(),
+      &tables_family(),
+      &variables_family(),
   };
   return list;
 }

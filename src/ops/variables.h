@@ -1,0 +1,58 @@
+// Variables: mutable tensors behind resource handles, and TF1's reference variables.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "ir/eval_context.h"
+#include "ir/graph.h"
+#include "tenon/tensor.h"
+
+namespace tenon::ops {
+
+// A named tensor that may be replaced or changed. Thread-safe; readers keep the value they read.
+class Variable : public Object {
+ public:
+  // `value` may be an invalid tensor: not initialised.
+  Variable(std::string name, Tensor value) : name_(std::move(name)), value_(std::move(value)) {}
+
+  const std::string& name() const noexcept { return name_; }
+  bool initialized() const;
+  // Throws kInvalidArgument when the variable has no value.
+  Tensor read() const;
+  void assign(Tensor value);
+  // Forgets the value.
+  void reset();
+  // Calls f(Tensor&) on a value that nobody else sees, and returns what the variable holds then.
+  template <class F>
+  Tensor update(F&& f) {
+    const std::lock_guard lock(mutex_);
+    check_initialized();
+    if (!value_.sole_owner()) value_ = value_.clone();
+    f(value_);
+    return value_;
+  }
+
+ private:
+  void check_initialized() const;
+
+  mutable std::mutex mutex_;
+  std::string name_;
+  Tensor value_;
+};
+
+// The session's variable of that name, with the checkpoint's value when it is made. `dtype` is what the node declares.
+std::shared_ptr<Variable> find_variable(ir::Services& services, const std::string& container, const std::string& name,
+                                        DataType dtype);
+// The variable behind the resource operand `i`. Throws via ctx when it is something else.
+std::shared_ptr<Variable> variable_operand(const ir::EvalContext& ctx, int i);
+
+// In TF1 the result of a variable node is the variable itself and ops change it through that edge. Here the result is its
+// value, and ops that change it carry its name: sets "_variable" and "_container" on every node of the graph that changes,
+// counts or tests a reference variable, found by walking operand 0 up to the variable; identities that read a variable which
+// the graph changes read it again when they run. Throws kInvalidModel for a node whose operand 0 leads to no variable.
+void bind_ref_variables(ir::Graph& graph);
+
+}  // namespace tenon::ops

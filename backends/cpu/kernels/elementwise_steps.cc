@@ -5,12 +5,14 @@
 
 #include "backends/cpu/kernels/dispatch.h"
 
+// clang-format off: the order matters
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/elementwise_steps.cc"
-#include "backends/cpu/kernels/partial-inl.h"
-#include "backends/cpu/kernels/vector_math-inl.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "backends/cpu/kernels/partial-inl.h"
+#include "backends/cpu/kernels/vector_math-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace tenon::cpu {

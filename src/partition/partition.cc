@@ -1,0 +1,375 @@
+#include "partition/partition.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "base/error.h"
+#include "ops/registry.h"
+
+namespace tenon::partition {
+namespace {
+
+using NodeSet = std::unordered_set<const ir::Node*>;
+
+bool is_uncounted(const ir::Node& node) {
+  const std::string& op = node.origin.op_type;
+  return op == "Identity" || op == "IdentityN" || op == "Snapshot" || op == "StopGradient";
+}
+
+std::string variable_name(const ir::Node& handle) {
+  std::string shared = handle.attr_or<std::string>("shared_name", {});
+  return shared.empty() ? handle.name : shared;
+}
+
+const ir::Node& handle_behind(const ir::Node& node) {
+  const ir::Node* source = &node;
+  while (source->is("identity") && !source->inputs.empty()) source = source->inputs[0].node;
+  return *source;
+}
+
+class Partitioner {
+ public:
+  Partitioner(const ir::Module& module, const Backend& backend, const PartitionOptions& options)
+      : module_(module), backend_(backend), options_(options), uses_(*module.main), frozen_(frozen_variables(module)) {}
+
+  Partition run() {
+    find_needed();
+    classify();
+    if (options_.minimum_segment_size != -1) {
+      group_by_level();
+      merge_groups();
+    }
+    collect();
+    return std::move(result_);
+  }
+
+ private:
+  void find_needed() {
+    std::vector<const ir::Node*> work;
+    for (const ir::Signature& signature : module_.signatures) {
+      for (const ir::Binding& output : signature.outputs) {
+        if (!output.value) continue;
+        work.push_back(output.value.node);
+        signature_outputs_.insert(output.value);
+      }
+      for (const ir::Binding& input : signature.inputs) {
+        if (input.value) fed_.insert(input.value.node);
+      }
+    }
+    while (!work.empty()) {
+      const ir::Node* node = work.back();
+      work.pop_back();
+      if (!result_.needed.insert(node).second) continue;
+      if (fed_.contains(node)) continue;
+      for (const ir::Value& input : node->inputs) work.push_back(input.node);
+      for (const ir::Node* control : node->control_inputs) work.push_back(control);
+    }
+    for (ir::Node* node : module_.main->topological_order()) {
+      if (result_.needed.contains(node)) order_.push_back(node);
+    }
+    for (std::size_t i = 0; i < order_.size(); ++i) position_[order_[i]] = static_cast<int>(i);
+  }
+
+  bool derives_from_constants(const ir::Node& node) const {
+    if (fed_.contains(&node)) return false;
+    if (node.is("const")) return true;
+    if (node.origin.op_type == "ReadVariableOp") return !node.inputs.empty() && frozen_.contains(&handle_behind(*node.inputs[0].node));
+    if (node.op->traits != ir::kPure || node.op->evaluate == nullptr || node.inputs.empty() || node.outputs.empty()) return false;
+    for (const ir::ValueType& type : node.outputs) {
+      if (type.dtype == DataType::kResource || type.dtype == DataType::kVariant || type.dtype == DataType::kInvalid) return false;
+    }
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const ir::Value& v) { return constant_.contains(v.node); });
+  }
+
+  void classify() {
+    const std::set<std::string> denied(options_.op_denylist.begin(), options_.op_denylist.end());
+    for (ir::Node* node : order_) {
+      if (!denied.contains(node->origin.op_type) && derives_from_constants(*node)) {
+        constant_.insert(node);
+        continue;
+      }
+      std::string reason = why_native(*node, denied);
+      if (reason.empty()) {
+        candidate_.insert(node);
+      } else {
+        result_.native_reasons[node] = std::move(reason);
+      }
+    }
+  }
+
+  std::string why_native(const ir::Node& node, const std::set<std::string>& denied) const {
+    if (fed_.contains(&node) || node.op->is(ir::kSource)) return "input of a signature";
+    if (denied.contains(node.origin.op_type)) return "its op type is on the deny list";
+    if (node.is("unsupported")) return "Tenon does not implement the op";
+    if (node.origin.op_type == "VarHandleOp") return "variables stay in the checkpoint";
+    if (node.is("no_op")) return "it only orders others";
+    if (node.is("identity") && std::any_of(node.outputs.begin(), node.outputs.end(), [](const ir::ValueType& t) {
+          return t.dtype == DataType::kResource || t.dtype == DataType::kVariant;
+        })) {
+      return "it passes on a resource";
+    }
+    if (node.is("identity") && is_signature_output(node)) return "it carries the name of a signature's output";
+    if (node.op->is(ir::kControlFlow)) return "TF1 control flow is run by the host executor";
+    if (node.op->is(ir::kStateful)) return "it has state or runs functions";
+    const ir::Node* one[] = {&node};
+    const Verdict verdict = backend_.supports(one, options_.precision);
+    return verdict ? std::string() : verdict.reason();
+  }
+
+  bool is_signature_output(const ir::Node& node) const {
+    for (int i = 0; i < static_cast<int>(node.outputs.size()); ++i) {
+      if (signature_outputs_.contains({const_cast<ir::Node*>(&node), i})) return true;
+    }
+    return false;
+  }
+
+  template <class F>
+  void for_each_producer(const ir::Node& node, F&& f) const {
+    if (fed_.contains(&node)) return;
+    for (const ir::Value& input : node.inputs) {
+      if (!constant_.contains(input.node)) f(input.node, true);
+    }
+    for (const ir::Node* control : node.control_inputs) {
+      if (!constant_.contains(control)) f(control, false);
+    }
+  }
+
+  // A node's level counts how often its longest path crosses from candidates to native nodes. Candidates of one level that are
+  // connected form a convex group: a path that leaves them through a native node arrives at a higher level.
+  void group_by_level() {
+    parent_.resize(order_.size());
+    std::iota(parent_.begin(), parent_.end(), 0);
+    std::vector<int> level(order_.size(), 0);
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      const bool candidate = candidate_.contains(order_[i]);
+      for_each_producer(*order_[i], [&](const ir::Node* producer, bool) {
+        const auto p = static_cast<std::size_t>(position_.at(producer));
+        if (p >= i) return;  // the back edge of a TF1 loop
+        level[i] = std::max(level[i], level[p] + (!candidate && candidate_.contains(producer) ? 1 : 0));
+      });
+      if (!candidate) continue;
+      for_each_producer(*order_[i], [&](const ir::Node* producer, bool data) {
+        const auto p = static_cast<std::size_t>(position_.at(producer));
+        if (data && p < i && candidate_.contains(producer) && level[p] == level[i]) unite(static_cast<int>(p), static_cast<int>(i));
+      });
+    }
+    level_ = std::move(level);
+  }
+
+  int root(int i) {
+    while (parent_[static_cast<std::size_t>(i)] != i) {
+      parent_[static_cast<std::size_t>(i)] = parent_[static_cast<std::size_t>(parent_[static_cast<std::size_t>(i)])];
+      i = parent_[static_cast<std::size_t>(i)];
+    }
+    return i;
+  }
+
+  void unite(int a, int b) {
+    a = root(a);
+    b = root(b);
+    parent_[static_cast<std::size_t>(std::max(a, b))] = std::min(a, b);
+  }
+
+  // Levels part groups that could be one. Joins a group with one that reads from it when no path through other nodes connects
+  // them; small groups first come from earlier nodes, so the result is deterministic.
+  void merge_groups() {
+    for (int rounds = 0; rounds < kMaxMerges; ++rounds) {
+      if (!merge_one()) return;
+    }
+  }
+
+  bool merge_one() {
+    // Edges between groups, and for each group the groups and native nodes that are reachable from it in two or more steps.
+    std::set<std::pair<int, int>> edges;
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      if (!candidate_.contains(order_[i])) continue;
+      const int to = root(static_cast<int>(i));
+      for_each_producer(*order_[i], [&](const ir::Node* producer, bool data) {
+        const int p = position_.at(producer);
+        if (!data || !candidate_.contains(producer) || p >= static_cast<int>(i)) return;
+        if (const int from = root(p); from != to) edges.emplace(from, to);
+      });
+    }
+    for (const auto& [from, to] : edges) {
+      if (!path_around(from, to)) {
+        unite(from, to);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // Whether something outside both groups is reached from `from` and reaches `to`.
+  bool path_around(int from, int to) {
+    std::vector<char> reached(order_.size(), 0);
+    std::vector<char> group_reached(order_.size(), 0);
+    // Groups are strongly connected for this purpose: reaching one member reaches all. Iterate to a fixed point.
+    bool changed = true;
+    while (changed) {
+      changed = false;
+      for (std::size_t i = 0; i < order_.size(); ++i) {
+        const bool candidate = candidate_.contains(order_[i]);
+        const int group = candidate ? root(static_cast<int>(i)) : -1;
+        if (group == from || group == to) continue;
+        bool now = reached[i] || (candidate && group_reached[static_cast<std::size_t>(group)]);
+        if (!now) {
+          for_each_producer(*order_[i], [&](const ir::Node* producer, bool) {
+            const auto p = static_cast<std::size_t>(position_.at(producer));
+            now |= reached[p] || (candidate_.contains(producer) && root(static_cast<int>(p)) == from);
+          });
+        }
+        if (now && !reached[i]) {
+          reached[i] = 1;
+          changed = true;
+          if (candidate && !group_reached[static_cast<std::size_t>(group)]) group_reached[static_cast<std::size_t>(group)] = 1;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      if (!candidate_.contains(order_[i]) || root(static_cast<int>(i)) != to) continue;
+      bool found = false;
+      for_each_producer(*order_[i], [&](const ir::Node* producer, bool) { found |= reached[static_cast<std::size_t>(position_.at(producer))] != 0; });
+      if (found) return true;
+    }
+    return false;
+  }
+
+  void collect() {
+    std::unordered_map<int, std::vector<ir::Node*>> groups;
+    std::vector<int> roots;
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      if (!candidate_.contains(order_[i])) continue;
+      const int group = options_.minimum_segment_size == -1 ? static_cast<int>(i) : root(static_cast<int>(i));
+      if (groups[group].empty()) roots.push_back(group);
+      groups[group].push_back(order_[i]);
+    }
+    for (int group : roots) {
+      SegmentPlan plan = make_plan(groups[group]);
+      const std::string reason = why_dropped(plan);
+      if (!reason.empty()) {
+        for (const ir::Node* node : plan.nodes) result_.native_reasons[node] = reason;
+        continue;
+      }
+      plan.name = fmt::format("TRTEngineOp_000_{:03}", result_.segments.size());
+      result_.segments.push_back(std::move(plan));
+    }
+  }
+
+  std::string why_dropped(const SegmentPlan& plan) const {
+    if (options_.minimum_segment_size == -1) return "engines are switched off (minimum segment size -1)";
+    const auto counted = [](const std::vector<ir::Node*>& nodes) {
+      return std::count_if(nodes.begin(), nodes.end(), [](const ir::Node* n) { return !is_uncounted(*n); });
+    };
+    const auto effective = counted(plan.nodes) + counted(plan.constants);
+    if (counted(plan.nodes) == 0) return "a segment of nothing but identities";
+    if (effective < options_.minimum_segment_size) {
+      return fmt::format("its segment has {} nodes, fewer than the minimum segment size {}", effective, options_.minimum_segment_size);
+    }
+    if (plan.inputs.empty()) return "its segment has no inputs";
+    if (plan.outputs.empty()) return "nothing reads the results of its segment";
+    return {};
+  }
+
+  SegmentPlan make_plan(const std::vector<ir::Node*>& nodes) {
+    SegmentPlan plan;
+    plan.nodes = nodes;
+    const NodeSet inside(nodes.begin(), nodes.end());
+    NodeSet copied;
+    std::unordered_set<ir::Value, ir::ValueHash> seen;
+    const auto need = [&](const auto& self, const ir::Value& value) -> void {
+      if (inside.contains(value.node)) return;
+      if (!constant_.contains(value.node)) {
+        if (seen.insert(value).second) plan.inputs.push_back(value);
+        return;
+      }
+      if (!copied.insert(value.node).second) return;
+      for (const ir::Value& input : value.node->inputs) self(self, input);
+      plan.constants.push_back(value.node);  // after its operands
+    };
+    for (const ir::Node* node : nodes) {
+      for (const ir::Value& input : node->inputs) need(need, input);
+    }
+    for (ir::Node* node : nodes) {
+      for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) {
+        const ir::Value value = node->output(i);
+        bool outside = signature_outputs_.contains(value);
+        for (const ir::Uses::Use& use : uses_.of(value)) {
+          outside |= use.consumer != nullptr && result_.needed.contains(use.consumer) && !inside.contains(use.consumer);
+        }
+        if (outside) plan.outputs.push_back(value);
+      }
+    }
+    return plan;
+  }
+
+  // Merging more often than this is not worth the time on graphs that fall into very many groups.
+  static constexpr int kMaxMerges = 200;
+
+  const ir::Module& module_;
+  const Backend& backend_;
+  const PartitionOptions& options_;
+  const ir::Uses uses_;
+  const NodeSet frozen_;
+  Partition result_;
+  NodeSet fed_;
+  NodeSet constant_;
+  NodeSet candidate_;
+  std::unordered_set<ir::Value, ir::ValueHash> signature_outputs_;
+  std::vector<ir::Node*> order_;
+  std::unordered_map<const ir::Node*, int> position_;
+  std::vector<int> parent_;
+  std::vector<int> level_;
+};
+
+}  // namespace
+
+Partition partition(const ir::Module& module, const Backend& backend, const PartitionOptions& options) {
+  if (options.minimum_segment_size <= 0 && options.minimum_segment_size != -1) {
+    fail(ErrorCode::kInvalidArgument, "minimum segment size must be positive, or -1 for no engines; it is {}",
+         options.minimum_segment_size);
+  }
+  return Partitioner(module, backend, options).run();
+}
+
+void dissolve(Partition& partition, std::size_t segment, const std::string& reason) {
+  for (const ir::Node* node : partition.segments.at(segment).nodes) partition.native_reasons[node] = reason;
+  partition.segments.erase(partition.segments.begin() + static_cast<std::ptrdiff_t>(segment));
+}
+
+Segment extract(const SegmentPlan& plan) {
+  Segment segment{plan.name, std::make_unique<ir::Graph>(plan.name)};
+  std::unordered_map<ir::Value, ir::Value, ir::ValueHash> values;
+  for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+    const ir::Value& input = plan.inputs[i];
+    const ir::ValueType& type = input.node->outputs[static_cast<std::size_t>(input.index)];
+    ir::Node* parameter = segment.graph->add(ops::op("parameter"), "TensorRTInputPH_" + std::to_string(i));
+    parameter->attrs.set("dtype", type.dtype);
+    parameter->attrs.set("shape", type.shape);
+    parameter->attrs.set("index", static_cast<std::int64_t>(i));
+    parameter->outputs[0] = type;
+    const ir::Node& source = handle_behind(*input.node);
+    if (type.dtype == DataType::kResource && source.origin.op_type == "VarHandleOp") {
+      parameter->attrs.set("variable", variable_name(source));
+    }
+    segment.graph->parameters.push_back(parameter);
+    values[input] = parameter->output();
+  }
+  const auto copy = [&](const ir::Node* node) {
+    std::vector<ir::Value> inputs;
+    for (const ir::Value& input : node->inputs) inputs.push_back(values.at(input));
+    ir::Node* made =
+        segment.graph->add(*node->op, node->name, std::move(inputs), node->attrs, static_cast<int>(node->outputs.size()));
+    made->outputs = node->outputs;
+    made->origin = node->origin;
+    for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) {
+      values[{const_cast<ir::Node*>(node), i}] = made->output(i);
+    }
+  };
+  for (const ir::Node* node : plan.constants) copy(node);
+  for (const ir::Node* node : plan.nodes) copy(node);
+  for (const ir::Value& output : plan.outputs) segment.graph->outputs.push_back(values.at(output));
+  return segment;
+}
+
+}  // namespace tenon::partition

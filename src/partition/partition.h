@@ -1,0 +1,53 @@
+// Chooses the parts of a model's main graph that become engines, and says of every other node why it stays native.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "backend/backend.h"
+#include "ir/module.h"
+
+namespace tenon::partition {
+
+struct PartitionOptions {
+  Precision precision;
+  // Fewest effective nodes of a segment: Identity, Snapshot and StopGradient do not count, constants do. -1: no segments.
+  int minimum_segment_size = 3;
+  // TensorFlow op types that stay native.
+  std::vector<std::string> op_denylist;
+};
+
+// A convex part of the main graph: no path leaves it and comes back.
+struct SegmentPlan {
+  std::string name;                     // "TRTEngineOp_000_000"
+  std::vector<ir::Node*> nodes;         // what the engine computes, producers first; constants left out
+  std::vector<ir::Node*> constants;     // what is copied into it: constants, frozen reads, and nodes derived from them
+  std::vector<ir::Value> inputs;        // distinct, in order of first use; variable handles among them
+  std::vector<ir::Value> outputs;       // values that others read, in order of nodes
+};
+
+struct Partition {
+  std::vector<SegmentPlan> segments;
+  // Every node that the kept signatures need and no segment computes, except constants -> why it is native.
+  std::unordered_map<const ir::Node*, std::string> native_reasons;
+  // The nodes that kept signatures need.
+  std::unordered_set<const ir::Node*> needed;
+};
+
+// Deterministic. A variable that anything reachable from a signature or the initializer assigns is not frozen, so what reads it
+// stays native or feeds an engine as an input.
+Partition partition(const ir::Module& module, const Backend& backend, const PartitionOptions& options);
+
+// Leaves a planned segment native.
+void dissolve(Partition& partition, std::size_t segment, const std::string& reason);
+
+// The segment as a graph of its own: parameters for the inputs (handles of frozen variables carry the attribute "variable").
+Segment extract(const SegmentPlan& plan);
+
+// Handles of variables that nothing reachable from a signature or the initializer assigns.
+std::unordered_set<const ir::Node*> frozen_variables(const ir::Module& module);
+
+}  // namespace tenon::partition

@@ -6,6 +6,8 @@
 namespace tenon::ops {
 
 const OpFamily& binary_family();
+const OpFamily& unary_family();
+const OpFamily& cast_family();
 const OpFamily& control_flow_family();
 const OpFamily& core_family();
 const OpFamily& fused_conv_family();
@@ -16,6 +18,8 @@ const OpFamily& variables_family();
 std::span<const OpFamily* const> families() {
   static const std::array list = {
       &binary_family(),
+      &unary_family(),
+      &cast_family(),
       &control_flow_family(),
       &core_family(),
       &fused_conv_family(),

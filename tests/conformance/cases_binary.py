@@ -17,14 +17,14 @@ SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 2.5, -2.5, 1e
 def numbers(rng, dtype, shape, positive=False):
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
-        return rng.rand(*shape) < 0.5
+        return np.asarray(rng.rand(*shape) < 0.5)
     if dtype.kind == "c":
-        return (rng.uniform(-3, 3, shape) + 1j * rng.uniform(-3, 3, shape)).astype(dtype)
+        return np.asarray(rng.uniform(-3, 3, shape) + 1j * rng.uniform(-3, 3, shape)).astype(dtype)
     if dtype.kind == "u":
-        return rng.randint(0, 12, shape).astype(dtype)
+        return np.asarray(rng.randint(0, 12, shape)).astype(dtype)
     if dtype.kind == "i":
-        return rng.randint(0 if positive else -9, 10, shape).astype(dtype)
-    return rng.uniform(0.1 if positive else -4, 4, shape).astype(np.float32).astype(dtype)
+        return np.asarray(rng.randint(0 if positive else -9, 10, shape)).astype(dtype)
+    return np.asarray(rng.uniform(0.1 if positive else -4, 4, shape)).astype(np.float32).astype(dtype)
 
 
 def nonzero(array):

@@ -6,7 +6,8 @@
 
 namespace tenon {
 
-// The checksum of everything that gave `crc` followed by `bytes`; start with 0. Uses the SSE4.2 instruction where there is one.
+// The checksum of everything that gave `crc` followed by `bytes`; start with 0. Uses the SSE4.2 instruction where there is
+// one.
 std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc = 0) noexcept;
 
 // TensorFlow stores checksums masked, so that a checksum of data with embedded checksums is not weak.

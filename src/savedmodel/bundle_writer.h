@@ -17,7 +17,8 @@ struct BundleOptions {
   bool compress_index = false;  // snappy
 };
 
-// Collects tensors, then writes "<prefix>.index" and "<prefix>.data-…"; the files must not exist. Data goes to disk as it is added.
+// Collects tensors, then writes "<prefix>.index" and "<prefix>.data-…"; the files must not exist. Data goes to disk as it is
+// added.
 class BundleWriter {
  public:
   explicit BundleWriter(const std::filesystem::path& prefix, BundleOptions options = {});

@@ -33,7 +33,7 @@ struct SignatureDefault {
 };
 
 struct SignatureDef {
-  std::string key;  // "serving_default"
+  std::string key;                  // "serving_default"
   std::vector<TensorInfo> inputs;   // in file order
   std::vector<TensorInfo> outputs;  // in file order
   std::string method_name;
@@ -55,7 +55,8 @@ struct AssetFileDef {
 // TF1's named lists: "legacy_init_op", "saved_model_main_op", "saved_model_assets", "variables", "table_initializer", ….
 struct Collection {
   std::string name;
-  // What it holds; one of these is filled. bytes_list also holds serialized VariableDefs, any_list the values of Any messages.
+  // What it holds; one of these is filled. bytes_list also holds serialized VariableDefs, any_list the values of Any
+  // messages.
   std::vector<std::string> node_list;
   std::vector<std::string> bytes_list;
   std::vector<std::int64_t> int_list;
@@ -93,14 +94,14 @@ struct SavedObject {
   Kind kind = Kind::kNone;
   std::vector<Child> children;
   std::vector<SlotVariable> slot_variables;
-  // User object: its identifier ("signature_map", …). Function: concrete functions, for a bare one exactly one. Variable: its
-  // name. Constant: the node in the graph. Resource: the device. Captured tensor: its name.
+  // User object: its identifier ("signature_map", …). Function: concrete functions, for a bare one exactly one. Variable:
+  // its name. Constant: the node in the graph. Resource: the device. Captured tensor: its name.
   std::string name;
   std::vector<std::string> concrete_functions;
-  int asset_index = -1;                  // of an asset: into MetaGraph::assets
-  DataType dtype = DataType::kInvalid;   // of a variable
-  PartialShape shape;                    // of a variable
-  bool trainable = false;                // of a variable
+  int asset_index = -1;                 // of an asset: into MetaGraph::assets
+  DataType dtype = DataType::kInvalid;  // of a variable
+  PartialShape shape;                   // of a variable
+  bool trainable = false;               // of a variable
 };
 
 struct MetaGraph {
@@ -118,8 +119,9 @@ struct MetaGraph {
   const Collection* find_collection(std::string_view name) const noexcept;
   const FunctionDef* find_function(std::string_view name) const noexcept;
   const NodeDef* find_node(std::string_view name) const noexcept;
-  // The node to run once after the variables are there: TF2's "__saved_model_init_op" signature, else the "saved_model_main_op"
-  // or "legacy_init_op" collection; empty when there is none. Throws kInvalidModel when a collection names several.
+  // The node to run once after the variables are there: TF2's "__saved_model_init_op" signature, else the
+  // "saved_model_main_op" or "legacy_init_op" collection; empty when there is none. Throws kInvalidModel when a collection
+  // names several.
   std::string init_op() const;
 };
 
@@ -129,10 +131,10 @@ bool is_internal_signature(std::string_view key) noexcept;
 struct Model {
   std::int64_t schema_version = 0;
   std::vector<MetaGraph> meta_graphs;
-  std::filesystem::path directory;   // of a SavedModel; empty for a frozen graph and for a model in memory
-  std::filesystem::path file;        // the graph's file
-  bool frozen_graph = false;         // read from a bare GraphDef: one meta graph without signatures
-  std::string other_fields;          // serialized fields of SavedModel that this struct does not show
+  std::filesystem::path directory;      // of a SavedModel; empty for a frozen graph and for a model in memory
+  std::filesystem::path file;           // the graph's file
+  bool frozen_graph = false;            // read from a bare GraphDef: one meta graph without signatures
+  std::string other_fields;             // serialized fields of SavedModel that this struct does not show
   std::shared_ptr<const void> storage;  // what all `raw` views and borrowed tensors point into
 
   // The meta graph with exactly these tags, in any order. Without tags: the only one, else the one tagged just "serve".

@@ -179,7 +179,8 @@ struct FunctionDef {
   std::vector<std::string> control_outputs;
   bool is_stateful = false;
   AttrMap attrs;  // of the function itself: "_noinline", "api_implements", …
-  std::vector<std::pair<std::uint32_t, AttrMap>> arg_attrs;  // by argument index: "_user_specified_name", "_output_shapes", …
+  std::vector<std::pair<std::uint32_t, AttrMap>>
+      arg_attrs;  // by argument index: "_user_specified_name", "_output_shapes", …
   std::vector<NodeDef> nodes;
   std::vector<std::pair<std::string, std::string>> ret;          // output argument -> tensor of the body
   std::vector<std::pair<std::string, std::string>> control_ret;  // control output -> node of the body

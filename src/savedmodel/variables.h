@@ -54,8 +54,8 @@ class Bundle {
   // kInvalidModel (outside its shard, wrong size, wrong checksum: the message names file and key), kUnsupported
   // (resources and variants).
   Tensor read(std::string_view key) const;
-  // A part, as TF1 partitioned variables are restored: `spec` is RestoreV2's "full shape slice", such as "10 4 0,5:-"; an empty
-  // one means everything.
+  // A part, as TF1 partitioned variables are restored: `spec` is RestoreV2's "full shape slice", such as "10 4 0,5:-"; an
+  // empty one means everything.
   Tensor read(std::string_view key, std::string_view spec) const;
 
   // Reads everything that can be read and checks every checksum; throws like read().
@@ -74,22 +74,22 @@ class Bundle {
 struct RestoreTarget {
   enum class Kind { kVariable, kTable };
   Kind kind = Kind::kVariable;
-  std::string node;       // of the top graph: VarHandleOp, VariableV2, …, or the table's handle
-  std::string key;        // bundle key of the variable, or of the table's keys
-  std::string spec;       // RestoreV2's slice; empty for the whole tensor
+  std::string node;        // of the top graph: VarHandleOp, VariableV2, …, or the table's handle
+  std::string key;         // bundle key of the variable, or of the table's keys
+  std::string spec;        // RestoreV2's slice; empty for the whole tensor
   std::string values_key;  // of a table's values
 };
 
 struct RestorePlan {
   std::vector<RestoreTarget> targets;
-  // Nodes of the restore graph that consume restored tensors in a way not understood; when there are any, running the restore
-  // op itself is the way to load them.
+  // Nodes of the restore graph that consume restored tensors in a way not understood; when there are any, running the
+  // restore op itself is the way to load them.
   std::vector<std::string> unresolved;
 };
 
 // Derives what loads where from the graph behind the saver's restore op, without running it. Follows function calls (TF2),
-// Assign, AssignVariableOp, LookupTableImportV2. Variables it does not reach are looked up in `bundle` (may be null) by shared
-// name, then by node name.
+// Assign, AssignVariableOp, LookupTableImportV2. Variables it does not reach are looked up in `bundle` (may be null) by
+// shared name, then by node name.
 RestorePlan plan_restore(const MetaGraph& meta_graph, const Bundle* bundle);
 
 }  // namespace tenon::saved

@@ -38,18 +38,18 @@ struct AssetContent {
 struct WriteOptions {
   std::vector<MetaGraphEdit> edits;
   std::vector<AssetContent> assets;
-  bool replace = false;          // an existing output folder is replaced
-  bool link_variables = true;    // hard links where possible; else copies
+  bool replace = false;        // an existing output folder is replaced
+  bool link_variables = true;  // hard links where possible; else copies
 };
 
 struct WriteReport {
   std::vector<std::string> dropped;  // entries of the original folder that were left out: "fingerprint.pb", "debug/", …
 };
 
-// Writes a binary SavedModel with the variables, assets and assets.extra of `model`; everything stands beside the target first and
-// is moved there at the end, so a failure leaves nothing. A frozen graph becomes a SavedModel with one meta graph ("serve").
-// Throws kInvalidArgument (output is the input, exists without `replace`, an edit of a meta graph that is not there),
-// kUnsupported (above protobuf's 2 GB), kIo.
+// Writes a binary SavedModel with the variables, assets and assets.extra of `model`; everything stands beside the target
+// first and is moved there at the end, so a failure leaves nothing. A frozen graph becomes a SavedModel with one meta graph
+// ("serve"). Throws kInvalidArgument (output is the input, exists without `replace`, an edit of a meta graph that is not
+// there), kUnsupported (above protobuf's 2 GB), kIo.
 WriteReport write(const Model& model, const std::filesystem::path& output, const WriteOptions& options);
 
 // Messages in wire format. A non-empty `raw` is copied as it is.

@@ -171,4 +171,14 @@ std::optional<int> TensorflowOp::result_index(const ir::Attrs& attrs, std::strin
   return std::nullopt;
 }
 
+std::string TensorflowOp::result_name(const ir::Attrs& attrs, int flat) const {
+  int first = 0;
+  for (const Result& result : results_) {
+    const int count = static_cast<int>(types_of(result, attrs).size());
+    if (flat >= first && flat < first + count) return std::string(result.name) + ":" + std::to_string(flat - first);
+    first += count;
+  }
+  return {};
+}
+
 }  // namespace tenon::ops

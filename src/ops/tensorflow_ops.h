@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,8 @@ class TensorflowOp {
   std::vector<DataType> result_types(const ir::Attrs& attrs) const;
   // Flat index of result `arg:index` as function bodies name it; nothing when there is none.
   std::optional<int> result_index(const ir::Attrs& attrs, std::string_view arg, int index) const;
+  // The inverse: "arg:index" of a flat result; empty when there is none.
+  std::string result_name(const ir::Attrs& attrs, int flat) const;
 
  private:
   struct Result {

@@ -3,3 +3,9 @@ target_compile_definitions(tenon_backend_cpu PRIVATE HWY_BASELINE_TARGETS=HWY_SS
 # Plain loops that the compiler turns into vectors.
 set_source_files_properties(
   backends/cpu/kernels/cast.cc backends/cpu/kernels/elementwise.cc PROPERTIES COMPILE_OPTIONS -O3)
+
+# One source per instruction set; which one runs is chosen at run time (base/cpu_info.h).
+set(kernels ${CMAKE_CURRENT_SOURCE_DIR}/backends/cpu/kernels)
+set_source_files_properties(${kernels}/isa_generic.cc PROPERTIES COMPILE_OPTIONS "-O3")
+set_source_files_properties(${kernels}/isa_avx2.cc PROPERTIES COMPILE_OPTIONS "-O3;-mavx2;-mfma")
+set_source_files_properties(${kernels}/isa_avx512.cc PROPERTIES COMPILE_OPTIONS "-O3;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx2;-mfma;-mprefer-vector-width=512")

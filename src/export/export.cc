@@ -277,8 +277,8 @@ class Exporter {
   template <class F>
   static void collect_functions(const saved::AttrMap& attrs, F&& f) {
     for (const auto& [name, value] : attrs) {
-      if (const auto* one = value.get_if<std::shared_ptr<const saved::FunctionRef>>()) f((*one)->name);
-      if (const auto* list = value.get_if<std::shared_ptr<const saved::AttrList>>()) {
+      if (const auto* one = std::get_if<std::shared_ptr<const saved::FunctionRef>>(&value.value)) f((*one)->name);
+      if (const auto* list = std::get_if<std::shared_ptr<const saved::AttrList>>(&value.value)) {
         for (const saved::FunctionRef& ref : (*list)->functions) f(ref.name);
       }
     }

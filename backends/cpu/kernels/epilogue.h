@@ -42,7 +42,8 @@ struct Epilogue {
 };
 
 // True where the activation is min(max(x, *low), *high): these cost nothing in a kernel.
-inline bool as_clip(const Epilogue& epilogue, float* low, float* high) {
+// Static, because every instruction set compiles its own copy.
+static inline bool as_clip(const Epilogue& epilogue, float* low, float* high) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   *low = epilogue.activation == Activation::kClip ? epilogue.alpha : epilogue.activation == Activation::kNone ? -kInfinity : 0;
   *high = epilogue.activation == Activation::kClip    ? epilogue.beta

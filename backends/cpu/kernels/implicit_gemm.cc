@@ -1,0 +1,200 @@
+#include "backends/cpu/kernels/implicit_gemm.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tenon::cpu {
+namespace {
+
+constexpr int64_t kAlignFloats = 16;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+int tile_rows(const ImplicitGemm& p, const IsaKernels& kernels) {
+  return kernels.max_rows[p.n <= kernels.lanes ? 1 : 2];
+}
+
+// Distance between the rows of a copied tile: off the powers of two, whose lines would share cache sets.
+int64_t copied_stride(int64_t k_block) { return round_up(k_block, kAlignFloats) + kAlignFloats; }
+
+int64_t copied_floats(const ImplicitGemm& p, int most_rows) {
+  if (p.tactic.pack_a != 1) return 0;
+  return p.tactic.m_block * most_rows * copied_stride(std::min<int64_t>(p.tactic.k_block, p.k));
+}
+
+// One task: the row tiles [tile0, tile1) of the panels [panel0, panel1) of one group.
+class Task {
+ public:
+  Task(const ImplicitGemm& p, const GemmArgs& args, int64_t group, float* scratch)
+      : p_(p), kernels_(isa_kernels(p.isa)), panels_(p.k, p.n, kernels_.lanes), tiles_(p.m, tile_rows(p, kernels_)),
+        epilogue_(p.epilogue), args_(args), scratch_(scratch) {
+    args_.a += group * (p.windows ? p.window.channels : p.k);
+    args_.packed += group * static_cast<int64_t>(gemm_packed_size(p.k, p.n, p.isa) / sizeof(float));
+    args_.bias += args_.bias ? group * p.n : 0;
+    if (p.epilogue.residual == ResidualPlace::kNone) args_.residual = nullptr;
+    args_.residual += args_.residual ? group * p.n : 0;
+    args_.c += group * p.n;
+  }
+
+  void run(int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1) {
+    for (int64_t tile = tile0; tile < tile1; tile += p_.tactic.m_block) {
+      const int64_t end = std::min<int64_t>(tile1, tile + p_.tactic.m_block);
+      int64_t k0 = 0;
+      do {  // once for k = 0
+        const int64_t k1 = std::min<int64_t>(p_.k, k0 + p_.tactic.k_block);
+        run_block(tile, end, panel0, panel1, k0, k1);
+        k0 = k1;
+      } while (k0 < p_.k);
+    }
+  }
+
+ private:
+  void run_block(int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1, int64_t k0, int64_t k1) {
+    const bool copied = p_.tactic.pack_a == 1;
+    const int64_t stride = copied ? copied_stride(k1 - k0) : args_.lda;
+    if (copied) copy_tiles(tile0, tile1, k0, k1, stride);
+    TileArgs tile;
+    tile.a_stride = stride;
+    tile.segment_length = k1 - k0;
+    tile.c_stride = args_.ldc;
+    tile.accumulate = k0 > 0;
+    for (int64_t panel = panel0; panel < panel1; ++panel) {
+      set_panel(tile, panel, k0, k1 == p_.k);
+      for (int64_t t = tile0; t < tile1; ++t) {
+        const int64_t row = tiles_.begin(t), rows = tiles_.begin(t + 1) - row;
+        tile.a = copied ? scratch_ + (row - tiles_.begin(tile0)) * stride : args_.a + row * args_.lda + k0;
+        run_tile(tile, panel, row, rows, k1 == p_.k);
+      }
+    }
+  }
+
+  void copy_tiles(int64_t tile0, int64_t tile1, int64_t k0, int64_t k1, int64_t stride) {
+    const int64_t row = tiles_.begin(tile0), rows = tiles_.begin(tile1) - row;
+    if (p_.windows) {
+      kernels_.pack_window(p_.window, args_.a, row, rows, k0, k1, scratch_, stride);
+    } else {
+      kernels_.copy_rows(args_.a + row * args_.lda + k0, args_.lda, rows, k1 - k0, 1.0f, scratch_, stride);
+    }
+  }
+
+  void set_panel(TileArgs& tile, int64_t panel, int64_t k0, bool last) const {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    tile.b = args_.packed + panels_.offset(panel) + k0 * panels_.lanes * panels_.vectors(panel);
+    tile.columns = panels_.columns(panel);
+    tile.bias = k0 == 0 && args_.bias ? args_.bias + panel * 2 * panels_.lanes : nullptr;
+    tile.low = last ? epilogue_.low : -kInfinity;
+    tile.high = last ? epilogue_.high : kInfinity;
+    tile.residual_last = epilogue_.whole.residual == ResidualPlace::kAfterActivation;
+  }
+
+  void run_tile(TileArgs& tile, int64_t panel, int64_t row, int64_t rows, bool last) const {
+    const int64_t column = panel * 2 * panels_.lanes;
+    const float* residual = args_.residual ? args_.residual + row * args_.ldr + column : nullptr;
+    tile.c = args_.c + row * args_.ldc + column;
+    tile.residual = last && epilogue_.residual_in_kernel ? residual : nullptr;
+    tile.residual_stride = args_.ldr;
+    kernels_.tile[panels_.vectors(panel)][rows](tile);
+    if (!last || epilogue_.in_kernel) return;
+    kernels_.activate(epilogue_.whole, tile.c, args_.ldc, rows, tile.columns, epilogue_.residual_in_kernel ? nullptr : residual,
+                      args_.ldr);
+  }
+
+  const ImplicitGemm& p_;
+  const IsaKernels& kernels_;
+  PanelLayout panels_;
+  RowTiles tiles_;
+  TileEpilogue epilogue_;
+  GemmArgs args_;
+  float* scratch_;
+};
+
+// Microseconds one core would need, roughly: enough to judge how many tasks are worth their hand-over.
+double estimated_time(const ImplicitGemm& p) {
+  const double work = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  const double bytes = 4.0 * static_cast<double>(p.n) * static_cast<double>(p.k);
+  return static_cast<double>(p.groups) * (work / 150e3 + bytes / 20e3);
+}
+
+void choose_shares(ImplicitGemm& p, int64_t tiles, int64_t panels) {
+  constexpr double kTaskTime = 12;
+  constexpr int64_t kMostTasks = 32;
+  const double time = estimated_time(p);
+  const int64_t wanted = time < kTaskTime * kMostTasks ? std::max<int64_t>(1, static_cast<int64_t>(time / kTaskTime)) : kMostTasks;
+  const int64_t per_group = ceil_div(wanted, p.groups);
+  const bool columns_first = p.n > p.m;  // B is then the larger side: every task reads its own part of it
+  if (p.tactic.m_shares == 0 && p.tactic.n_shares == 0) {
+    const int64_t first = std::min(columns_first ? panels : tiles, per_group);
+    const int64_t second = std::min(columns_first ? tiles : panels, std::max<int64_t>(1, per_group / std::max<int64_t>(1, first)));
+    p.tactic.n_shares = static_cast<int32_t>(columns_first ? first : second);
+    p.tactic.m_shares = static_cast<int32_t>(columns_first ? second : first);
+  }
+  p.tactic.m_shares = static_cast<int32_t>(std::clamp<int64_t>(p.tactic.m_shares, 1, std::max<int64_t>(1, tiles)));
+  p.tactic.n_shares = static_cast<int32_t>(std::clamp<int64_t>(p.tactic.n_shares, 1, std::max<int64_t>(1, panels)));
+}
+
+}  // namespace
+
+TileEpilogue::TileEpilogue(const Epilogue& epilogue)
+    : whole(epilogue), in_kernel(as_clip(epilogue, &low, &high)),
+      residual_in_kernel(in_kernel || epilogue.residual == ResidualPlace::kBeforeActivation) {
+  if (in_kernel) return;
+  low = -std::numeric_limits<float>::infinity();
+  high = std::numeric_limits<float>::infinity();
+}
+
+void pack_panels(const PanelLayout& layout, const IsaKernels& kernels, const float* b, int64_t ldb, bool transposed,
+                 float factor, float* packed) {
+  for (int64_t panel = 0; panel < layout.count(); ++panel) {
+    const int64_t width = layout.lanes * layout.vectors(panel), columns = layout.columns(panel);
+    const int64_t column = panel * 2 * layout.lanes;
+    float* to = packed + layout.offset(panel);
+    if (columns < width) std::memset(to, 0, static_cast<size_t>(width * layout.k) * sizeof(float));
+    if (transposed) {
+      kernels.transpose(b + column * ldb, ldb, columns, layout.k, factor, to, width);
+    } else {
+      kernels.copy_rows(b + column, ldb, layout.k, columns, factor, to, width);
+    }
+  }
+}
+
+void choose_tactic(ImplicitGemm& p) {
+  const IsaKernels& kernels = isa_kernels(p.isa);
+  const int64_t rows = tile_rows(p, kernels), tiles = ceil_div(p.m, rows);
+  const int64_t panels = PanelLayout(p.k, p.n, kernels.lanes).count();
+  GemmTactic& t = p.tactic;
+  choose_shares(p, tiles, panels);
+  if (t.pack_a < 0) t.pack_a = p.windows || (panels / t.n_shares >= 3 && p.m > 4);
+  if (p.windows) t.pack_a = 1;
+  if (t.k_block <= 0) {
+    constexpr int64_t kLongest = 512;
+    const int64_t blocks = std::max<int64_t>(1, ceil_div(p.k, kLongest));
+    t.k_block = static_cast<int32_t>(round_up(std::max<int64_t>(1, ceil_div(p.k, blocks)), kAlignFloats));
+  }
+  if (t.m_block <= 0) {
+    const int64_t tile_bytes = rows * t.k_block * static_cast<int64_t>(sizeof(float));
+    t.m_block = static_cast<int32_t>(std::clamp<int64_t>(cpu_info().l2_bytes / 4 / tile_bytes, 1, 1024));
+  }
+  t.m_block = static_cast<int32_t>(std::min<int64_t>(t.m_block, std::max<int64_t>(1, ceil_div(tiles, t.m_shares))));
+}
+
+size_t scratch_size(const ImplicitGemm& p, int threads) {
+  const int64_t floats = round_up(copied_floats(p, tile_rows(p, isa_kernels(p.isa))), kAlignFloats);
+  return static_cast<size_t>(floats) * sizeof(float) * static_cast<size_t>(threads);
+}
+
+void run(const ImplicitGemm& p, const GemmArgs& args, ThreadTeam& team) {
+  if (p.m == 0 || p.n == 0) return;
+  const IsaKernels& kernels = isa_kernels(p.isa);
+  const int64_t tiles = RowTiles(p.m, tile_rows(p, kernels)).count, panels = PanelLayout(p.k, p.n, kernels.lanes).count();
+  const int64_t slot_floats = static_cast<int64_t>(scratch_size(p, 1) / sizeof(float));
+  const int64_t m_shares = p.tactic.m_shares, n_shares = p.tactic.n_shares;
+  team.parallel(static_cast<int>(p.groups * m_shares * n_shares), [&](int share) {
+    const int64_t ns = share % n_shares, ms = share / n_shares % m_shares, group = share / n_shares / m_shares;
+    float* scratch = slot_floats ? static_cast<float*>(args.scratch) + team.slot() * slot_floats : nullptr;
+    Task(p, args, group, scratch)
+        .run(ms * tiles / m_shares, (ms + 1) * tiles / m_shares, ns * panels / n_shares, (ns + 1) * panels / n_shares);
+  });
+}
+
+}  // namespace tenon::cpu

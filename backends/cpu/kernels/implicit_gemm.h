@@ -1,0 +1,63 @@
+// The core that matrix products and convolutions share: cutting a product into tasks, blocks and register tiles. The rows
+// of A are lines of a matrix or windows of an image; they are read in place or copied tile by tile.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backends/cpu/kernels/gemm.h"
+#include "backends/cpu/kernels/isa_kernels.h"
+
+namespace tenon::cpu {
+
+// Packed B: panels of two vectors of columns, each [k, width] dense; the last is one vector wide where that is enough.
+struct PanelLayout {
+  PanelLayout(int64_t k, int64_t n, int lanes) : k(k), n(n), lanes(lanes) {}
+  int64_t count() const { return (n + 2 * lanes - 1) / (2 * lanes); }
+  int64_t columns(int64_t panel) const { return n - panel * 2 * lanes < 2 * lanes ? n - panel * 2 * lanes : 2 * lanes; }
+  int vectors(int64_t panel) const { return columns(panel) <= lanes ? 1 : 2; }
+  int64_t offset(int64_t panel) const { return panel * 2 * lanes * k; }  // in floats
+  int64_t floats() const { return n > 0 ? offset(count() - 1) + k * lanes * vectors(count() - 1) : 0; }
+
+  int64_t k, n;
+  int lanes;
+};
+
+// Packs factor * B (or factor * B^T) into `layout`; columns that do not exist become zeros.
+void pack_panels(const PanelLayout& layout, const IsaKernels& kernels, const float* b, int64_t ldb, bool transposed,
+                 float factor, float* packed);
+
+// Rows of register tiles: `count` tiles whose sizes differ by at most one.
+struct RowTiles {
+  RowTiles(int64_t m, int most) : m(m), count((m + most - 1) / most) {}
+  int64_t begin(int64_t tile) const { return tile * m / count; }
+  int64_t m, count;
+};
+
+// How sums leave a tile: what the tile kernel does itself and what `activate` does on the written tile.
+struct TileEpilogue {
+  explicit TileEpilogue(const Epilogue& epilogue);
+  Epilogue whole;
+  float low, high;
+  bool in_kernel;           // a clip, nothing else
+  bool residual_in_kernel;
+};
+
+struct ImplicitGemm {
+  int64_t m = 0, n = 0, k = 0, groups = 1;  // n and k of one group
+  bool windows = false;                     // rows of A are windows of an image
+  Window window;
+  Epilogue epilogue;
+  GemmTactic tactic;
+  Isa isa = Isa::kGeneric;
+};
+
+// Fills the fields of the tactic that are zero (or -1).
+void choose_tactic(ImplicitGemm& product);
+
+size_t scratch_size(const ImplicitGemm& product, int threads);
+
+// Group g reads A at g * k (or g * channels of a window), B at g packed matrices, C, bias and residual at g * n.
+void run(const ImplicitGemm& product, const GemmArgs& args, ThreadTeam& team);
+
+}  // namespace tenon::cpu

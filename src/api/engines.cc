@@ -1,0 +1,166 @@
+#include "api/engines.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "backend/builtin.h"
+#include "base/error.h"
+#include "plan/engine.h"
+#include "runtime/checkpoint.h"
+
+namespace tenon::api {
+namespace {
+
+constexpr const char* kAssetPrefix = "trt-serialized-engine.";
+
+// The part of a node's name after the last "/": what TF-TRT keys engines by.
+std::string canonical_name(const std::string& node_name) {
+  const std::size_t slash = node_name.rfind('/');
+  return slash == std::string::npos ? node_name : node_name.substr(slash + 1);
+}
+
+class StoredWeights : public WeightsProvider {
+ public:
+  explicit StoredWeights(const OpenModel& model) : model_(model) {}
+  Tensor variable(const std::string& name) override {
+    Tensor value = model_.stored_variable(name);
+    if (!value.valid()) fail(ErrorCode::kNotFound, "variable \"{}\" has no value in the model's checkpoint", name);
+    return value;
+  }
+
+ private:
+  const OpenModel& model_;
+};
+
+void print_line(const std::string& line, void*) { std::fprintf(stderr, "tenon: %s\n", line.c_str()); }
+
+std::optional<std::filesystem::path> engine_file(const OpenModel& model, const std::string& engine) {
+  for (const saved::AssetFileDef& asset : model.meta_graph().assets) {
+    if (std::filesystem::path(asset.filename).filename() == kAssetPrefix + engine) return model.file().asset_path(asset);
+  }
+  return std::nullopt;
+}
+
+// Why the stored plan is not used; empty after a success.
+std::string load_stored(const OpenModel& model, const std::string& name, Backend& backend, WeightsProvider& weights,
+                        const DeviceOptions& device, std::unique_ptr<Executable>& executable) {
+  const auto file = engine_file(model, name);
+  if (!file) return "the model holds no engine of that name";
+  try {
+    const plan::Engine engine = plan::read(*file);
+    if (const Verdict fits = plan::compatible(engine, backend.capabilities().stamp); !fits) return fits.reason();
+    executable = backend.load(engine, weights, device);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+// The native segment as something to compile: parameters that are variable handles know their variable.
+Segment native_segment(const OpenModel& model, const ir::Node& node, const std::string& name) {
+  const auto function = node.attr<ir::FunctionRef>("segment_func");
+  const auto body = model.module().functions.find(function.name);
+  if (body == model.module().functions.end()) {
+    fail(ErrorCode::kNotFound, "its native segment \"{}\" is not in the model", function.name);
+  }
+  Segment segment{name, ir::clone(*body->second)};
+  for (std::size_t i = 0; i < segment.graph->parameters.size() && i < node.inputs.size(); ++i) {
+    const ir::Node* source = node.inputs[i].node;
+    while (source->is("identity") && !source->inputs.empty()) source = source->inputs[0].node;
+    if (runtime::is_variable_handle(*source)) {
+      segment.graph->parameters[i]->attrs.set("variable", runtime::variable_name(*source));
+    }
+  }
+  return segment;
+}
+
+}  // namespace
+
+Engines::Engines(OpenModel& model, std::shared_ptr<SharedTeam> team, const SessionOptions& options)
+    : model_(model), team_(std::move(team)), options_(options), backend_(make_default_backend()) {
+  if (options_.log == nullptr) options_.log = print_line;
+  for (const auto& node : model.module().main->nodes()) {
+    if (node->is("trt_engine_op")) load(*node);
+  }
+  for (const auto& [name, function] : model.module().functions) {
+    for (const auto& node : function->nodes()) {
+      if (node->is("trt_engine_op")) load(*node);
+    }
+  }
+}
+
+Engines::~Engines() = default;
+
+void Engines::load(const ir::Node& node) {
+  const std::string name = canonical_name(node.name);
+  const auto function = node.attr_or<ir::FunctionRef>("segment_func", {});
+  EngineStatus status{name, false, false, {}, 0, 0};
+  std::unique_ptr<Executable> executable;
+  if (options_.native) {
+    status.reason = "native execution was asked for";
+  } else {
+    StoredWeights weights(model_);
+    const DeviceOptions device{0, team_, 16};
+    status.reason = load_stored(model_, name, *backend_, weights, device, executable);
+    if (!executable && options_.allow_build) {
+      try {
+        CompileOptions compile;
+        compile.weights = &weights;
+        compile.threads = team_->size();
+        compile.measure = false;
+        executable = backend_->load(backend_->compile(native_segment(model_, node, name), compile), weights, device);
+        status.rebuilt = true;
+        options_.log(name + ": engine built again at open: " + status.reason, options_.log_context);
+      } catch (const Error& error) {
+        status.reason += "; it cannot be built here: " + std::string(error.what());
+      }
+    }
+    if (!executable) options_.log(name + ": runs natively: " + status.reason, options_.log_context);
+  }
+  status.loaded = executable != nullptr;
+  kernels_[&node] = std::make_shared<runtime::EngineKernel>(name, function, std::move(executable));
+  status_[&node] = std::move(status);
+}
+
+runtime::KernelLookup Engines::lookup() {
+  return [this](const ir::Node& node) -> std::shared_ptr<runtime::Kernel> {
+    const auto it = kernels_.find(&node);
+    return it == kernels_.end() ? nullptr : it->second;
+  };
+}
+
+std::vector<EngineStatus> Engines::status() const {
+  std::vector<EngineStatus> result;
+  for (const auto& [node, status] : status_) {
+    result.push_back(status);
+    result.back().calls = kernels_.at(node)->calls();
+    result.back().native_calls = kernels_.at(node)->native_calls();
+  }
+  std::sort(result.begin(), result.end(), [](const EngineStatus& a, const EngineStatus& b) { return a.name < b.name; });
+  return result;
+}
+
+std::vector<ProfileEntry> Engines::profile(const std::function<void(const runtime::NodeObserver&)>& run) {
+  std::vector<ProfileEntry> entries;
+  for (const auto& [node, kernel] : kernels_) kernel->set_profiling(true);
+  const runtime::NodeObserver observer = [&](const ir::Node& node, std::span<const Tensor> outputs, double seconds) {
+    const auto engine = kernels_.find(&node);
+    if (engine != kernels_.end()) {
+      std::vector<LayerTime> layers = engine->second->take_layers();
+      for (LayerTime& layer : layers) {
+        entries.push_back({layer.node, layer.op_type, layer.kernel, layer.shape, engine->second->name(), layer.seconds, layer.flops,
+                           std::move(layer.merged)});
+      }
+      if (!layers.empty()) return;
+    }
+    const std::string shape = outputs.empty() || !outputs[0].valid() ? "" : outputs[0].describe();
+    entries.push_back({node.name, node.origin.op_type, "reference", shape, "", seconds, 0, {}});
+  };
+  run(observer);
+  for (const auto& [node, kernel] : kernels_) kernel->set_profiling(false);
+  return entries;
+}
+
+}  // namespace tenon::api

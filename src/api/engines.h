@@ -1,0 +1,43 @@
+// The engines of an open model: found, loaded or built again, and handed to the executor as kernels.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/model_state.h"
+#include "backend/backend.h"
+#include "backend/shared_team.h"
+#include "runtime/engine_kernel.h"
+#include "runtime/kernel.h"
+#include "tenon/session.h"
+
+namespace tenon::api {
+
+class Engines {
+ public:
+  // Loads the engine of every TRTEngineOp node of the model, unless options.native. What does not fit is built again or left
+  // native; each such case is told in one line.
+  Engines(OpenModel& model, std::shared_ptr<SharedTeam> team, const SessionOptions& options);
+  ~Engines();
+
+  // Kernels for engine nodes and for lone ops that the backend can run.
+  runtime::KernelLookup lookup();
+  std::vector<EngineStatus> status() const;
+  // Times one run: `run` is called with the observer to use.
+  std::vector<ProfileEntry> profile(const std::function<void(const runtime::NodeObserver&)>& run);
+
+ private:
+  void load(const ir::Node& node);
+
+  OpenModel& model_;
+  std::shared_ptr<SharedTeam> team_;
+  SessionOptions options_;
+  std::unique_ptr<Backend> backend_;
+  std::map<const ir::Node*, std::shared_ptr<runtime::EngineKernel>> kernels_;
+  std::map<const ir::Node*, EngineStatus> status_;
+};
+
+}  // namespace tenon::api

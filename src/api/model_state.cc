@@ -1,0 +1,38 @@
+#include "api/model_state.h"
+
+#include "ops/registry.h"
+#include "runtime/checkpoint.h"
+
+namespace tenon::api {
+
+OpenModel::OpenModel(const std::string& path, const std::vector<std::string>& tags, const importer::ImportOptions& options)
+    : model_(saved::load(path)), meta_graph_(&model_.meta_graph(tags)) {
+  module_ = importer::import_module(model_, *meta_graph_, options);
+  const auto prefix = model_.variables_prefix();
+  if (!prefix.empty()) bundle_ = saved::Bundle::open(prefix);
+  const saved::RestorePlan plan = saved::plan_restore(*meta_graph_, bundle_ ? &*bundle_ : nullptr);
+  for (const saved::RestoreTarget& target : plan.targets) {
+    restore_.emplace(target.node, target);
+    const ir::Node* node = module_->main->find(target.node);
+    if (node != nullptr && runtime::is_variable_handle(*node)) restore_.emplace(runtime::variable_name(*node), target);
+  }
+}
+
+void OpenModel::bind_assets() {
+  for (const ir::Asset& asset : module_->assets) {
+    ir::Attrs attrs;
+    attrs.set("value", Tensor::scalar<std::string>(asset.path));
+    ir::Node* node = module_->main->add(ops::op("const"), asset.value.node->name + "/asset", {}, std::move(attrs));
+    node->origin.op_type = "Const";
+    node->outputs[0] = {DataType::kString, Shape{}};
+    module_->main->replace_uses(asset.value, node->output());
+  }
+}
+
+Tensor OpenModel::stored_variable(const std::string& name) const {
+  const auto it = restore_.find(name);
+  if (it == restore_.end() || !bundle_) return {};
+  return bundle_->read(it->second.key, it->second.spec);
+}
+
+}  // namespace tenon::api

@@ -1,0 +1,57 @@
+#include "runtime/engine_kernel.h"
+
+#include "base/error.h"
+
+namespace tenon::runtime {
+
+EngineKernel::EngineKernel(std::string name, ir::FunctionRef native_segment, std::unique_ptr<Executable> executable)
+    : name_(std::move(name)), native_segment_(std::move(native_segment)), executable_(std::move(executable)) {}
+
+void EngineKernel::run(ir::EvalContext& ctx) {
+  if (!executable_) {
+    run_native(ctx);
+    return;
+  }
+  constexpr int kInline = 16;
+  TensorView inline_views[kInline];
+  std::vector<TensorView> many;
+  const auto count = static_cast<std::size_t>(ctx.num_inputs());
+  if (count > kInline) many.resize(count);
+  TensorView* views = count > kInline ? many.data() : inline_views;
+  for (std::size_t i = 0; i < count; ++i) views[i] = TensorView::of(ctx.input(static_cast<int>(i)));
+  try {
+    TensorAllocator outputs(std::span<Tensor>(&ctx.output(0), static_cast<std::size_t>(ctx.num_outputs())));
+    if (profiling_.load(std::memory_order_relaxed)) {
+      std::vector<LayerTime> layers = executable_->profile({views, count}, outputs);
+      const std::lock_guard lock(mutex_);
+      layers_ = std::move(layers);
+    } else {
+      executable_->run({views, count}, outputs, nullptr);
+    }
+    calls_.fetch_add(1, std::memory_order_relaxed);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnsupported) throw;
+    run_native(ctx);
+  }
+}
+
+void EngineKernel::run_native(ir::EvalContext& ctx) {
+  if (native_segment_.name.empty()) {
+    ctx.fail_node("has no engine that fits and no native segment to run instead");
+  }
+  std::vector<Tensor> arguments;
+  for (int i = 0; i < ctx.num_inputs(); ++i) arguments.push_back(ctx.input(i));
+  std::vector<Tensor> results = ctx.services().call(native_segment_, std::move(arguments));
+  if (static_cast<int>(results.size()) != ctx.num_outputs()) {
+    ctx.fail_node("its native segment gives {} results, the node has {}", results.size(), ctx.num_outputs());
+  }
+  for (int i = 0; i < ctx.num_outputs(); ++i) ctx.set_output(i, std::move(results[static_cast<std::size_t>(i)]));
+  native_calls_.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::vector<LayerTime> EngineKernel::take_layers() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(layers_, {});
+}
+
+}  // namespace tenon::runtime

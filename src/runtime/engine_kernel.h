@@ -1,0 +1,43 @@
+// Runs one TRTEngineOp node: its engine, or its native segment when there is none or it does not serve the shapes.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "runtime/kernel.h"
+
+namespace tenon::runtime {
+
+class EngineKernel : public Kernel {
+ public:
+  // `executable` may be null: then every call is native.
+  EngineKernel(std::string name, ir::FunctionRef native_segment, std::unique_ptr<Executable> executable);
+
+  void run(ir::EvalContext& ctx) override;
+
+  const std::string& name() const noexcept { return name_; }
+  std::uint64_t calls() const noexcept { return calls_.load(std::memory_order_relaxed); }
+  std::uint64_t native_calls() const noexcept { return native_calls_.load(std::memory_order_relaxed); }
+  Executable* executable() const noexcept { return executable_.get(); }
+  // While set, runs are profiled and their steps kept for take_layers().
+  void set_profiling(bool on) noexcept { profiling_.store(on, std::memory_order_relaxed); }
+  std::vector<LayerTime> take_layers();
+
+ private:
+  void run_native(ir::EvalContext& ctx);
+
+  const std::string name_;
+  const ir::FunctionRef native_segment_;
+  const std::unique_ptr<Executable> executable_;
+  std::atomic<std::uint64_t> calls_{0};
+  std::atomic<std::uint64_t> native_calls_{0};
+  std::atomic<bool> profiling_{false};
+  std::mutex mutex_;
+  std::vector<LayerTime> layers_;
+};
+
+}  // namespace tenon::runtime

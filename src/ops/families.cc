@@ -13,6 +13,8 @@ const OpFamily& core_family();
 const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
 const OpFamily& tables_family();
+const OpFamily& tensor_array_family();
+const OpFamily& tensor_list_family();
 const OpFamily& variables_family();
 
 std::span<const OpFamily* const> families() {
@@ -25,6 +27,8 @@ std::span<const OpFamily* const> families() {
       &fused_conv_family(),
       &fused_family(),
       &tables_family(),
+      &tensor_array_family(),
+      &tensor_list_family(),
       &variables_family(),
   };
   return list;

@@ -12,6 +12,8 @@ const OpFamily& control_flow_family();
 const OpFamily& core_family();
 const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
+const OpFamily& misc_family();
+const OpFamily& parse_example_family();
 const OpFamily& tables_family();
 const OpFamily& tensor_array_family();
 const OpFamily& tensor_list_family();
@@ -26,6 +28,8 @@ std::span<const OpFamily* const> families() {
       &core_family(),
       &fused_conv_family(),
       &fused_family(),
+      &misc_family(),
+      &parse_example_family(),
       &tables_family(),
       &tensor_array_family(),
       &tensor_list_family(),

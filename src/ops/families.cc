@@ -6,6 +6,8 @@
 namespace tenon::ops {
 
 const OpFamily& binary_family();
+const OpFamily& matmul_family();
+const OpFamily& reduce_family();
 const OpFamily& unary_family();
 const OpFamily& cast_family();
 const OpFamily& control_flow_family();
@@ -22,6 +24,8 @@ const OpFamily& variables_family();
 std::span<const OpFamily* const> families() {
   static const std::array list = {
       &binary_family(),
+      &matmul_family(),
+      &reduce_family(),
       &unary_family(),
       &cast_family(),
       &control_flow_family(),

@@ -11,6 +11,11 @@
 
 namespace tenon::cpu {
 
+// Ways to bring rows of A to the kernels. Windows of a convolution are always copied.
+constexpr int8_t kCopyNothing = 0;  // A is read where it lies
+constexpr int8_t kCopyTiles = 1;    // every task copies its row tiles to scratch
+constexpr int8_t kCopyAll = 2;      // all of A is copied to scratch first (not with groups, not when large)
+
 // How the work of one shape is cut. Zero means "choose". Any tactic gives a correct result; sums may differ in the last
 // bits between tactics with another `k_block`, never between team sizes.
 struct GemmTactic {
@@ -18,7 +23,7 @@ struct GemmTactic {
   int32_t n_shares = 0;     // parts of the columns; m_shares * n_shares tasks run in parallel
   int32_t m_block = 0;      // row tiles that share one sweep over the right-hand side
   int32_t k_block = 0;      // length of the partial sums
-  int8_t pack_a = -1;       // copy row tiles of A into scratch: 0 no, 1 yes, -1 choose
+  int8_t pack_a = -1;       // kCopyNothing, kCopyTiles or kCopyAll; -1: choose
   bool operator==(const GemmTactic&) const = default;
 };
 

@@ -7,6 +7,7 @@ namespace tenon::cpu {
 namespace {
 
 constexpr int64_t kAlignFloats = 16;
+constexpr int64_t kLargestCopyFloats = int64_t{1} << 20;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -19,8 +20,14 @@ int tile_rows(const ImplicitGemm& p, const IsaKernels& kernels) {
 int64_t copied_stride(int64_t k_block) { return round_up(k_block, kAlignFloats) + kAlignFloats; }
 
 int64_t copied_floats(const ImplicitGemm& p, int most_rows) {
-  if (p.tactic.pack_a != 1) return 0;
   return p.tactic.m_block * most_rows * copied_stride(std::min<int64_t>(p.tactic.k_block, p.k));
+}
+
+int64_t k_blocks(const ImplicitGemm& p) { return std::max<int64_t>(1, ceil_div(p.k, p.tactic.k_block)); }
+
+// All of A of one group, one block of columns after the other.
+int64_t whole_copy_floats(const ImplicitGemm& p) {
+  return k_blocks(p) * p.m * copied_stride(std::min<int64_t>(p.tactic.k_block, p.k));
 }
 
 // One task: the row tiles [tile0, tile1) of the panels [panel0, panel1) of one group.
@@ -37,6 +44,14 @@ class Task {
     args_.c += group * p.n;
   }
 
+  // The share of copying all of A that belongs to the rows [row0, row1).
+  void copy_all(int64_t row0, int64_t row1) const {
+    for (int64_t k0 = 0; k0 < p_.k; k0 += p_.tactic.k_block) {
+      float* to = scratch_ + (k0 / p_.tactic.k_block * p_.m + row0) * a_stride();
+      copy_rows(row0, row1, k0, std::min<int64_t>(p_.k, k0 + p_.tactic.k_block), to);
+    }
+  }
+
   void run(int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1) {
     for (int64_t tile = tile0; tile < tile1; tile += p_.tactic.m_block) {
       const int64_t end = std::min<int64_t>(tile1, tile + p_.tactic.m_block);
@@ -50,10 +65,16 @@ class Task {
   }
 
  private:
+  // Where row `row` of the columns from k0 on is read.
+  const float* a_row(int64_t row, int64_t first_row, int64_t k0, int64_t stride) const {
+    if (p_.tactic.pack_a == kCopyNothing) return args_.a + row * stride + k0;
+    if (p_.tactic.pack_a == kCopyTiles) return scratch_ + (row - first_row) * stride;
+    return scratch_ + (k0 / p_.tactic.k_block * p_.m + row) * stride;
+  }
+
   void run_block(int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1, int64_t k0, int64_t k1) {
-    const bool copied = p_.tactic.pack_a == 1;
-    const int64_t stride = copied ? copied_stride(k1 - k0) : args_.lda;
-    if (copied) copy_tiles(tile0, tile1, k0, k1, stride);
+    const int64_t stride = a_stride();
+    if (p_.tactic.pack_a == kCopyTiles) copy_rows(tiles_.begin(tile0), tiles_.begin(tile1), k0, k1, scratch_);
     TileArgs tile;
     tile.a_stride = stride;
     tile.segment_length = k1 - k0;
@@ -63,18 +84,21 @@ class Task {
       set_panel(tile, panel, k0, k1 == p_.k);
       for (int64_t t = tile0; t < tile1; ++t) {
         const int64_t row = tiles_.begin(t), rows = tiles_.begin(t + 1) - row;
-        tile.a = copied ? scratch_ + (row - tiles_.begin(tile0)) * stride : args_.a + row * args_.lda + k0;
+        tile.a = a_row(row, tiles_.begin(tile0), k0, stride);
         run_tile(tile, panel, row, rows, k1 == p_.k);
       }
     }
   }
 
-  void copy_tiles(int64_t tile0, int64_t tile1, int64_t k0, int64_t k1, int64_t stride) {
-    const int64_t row = tiles_.begin(tile0), rows = tiles_.begin(tile1) - row;
+  int64_t a_stride() const {
+    return p_.tactic.pack_a == kCopyNothing ? args_.lda : copied_stride(std::min<int64_t>(p_.tactic.k_block, p_.k));
+  }
+
+  void copy_rows(int64_t row0, int64_t row1, int64_t k0, int64_t k1, float* to) const {
     if (p_.windows) {
-      kernels_.pack_window(p_.window, args_.a, row, rows, k0, k1, scratch_, stride);
+      kernels_.pack_window(p_.window, args_.a, row0, row1 - row0, k0, k1, to, a_stride());
     } else {
-      kernels_.copy_rows(args_.a + row * args_.lda + k0, args_.lda, rows, k1 - k0, 1.0f, scratch_, stride);
+      kernels_.copy_rows(args_.a + row0 * args_.lda + k0, args_.lda, row1 - row0, k1 - k0, 1.0f, to, a_stride());
     }
   }
 
@@ -159,39 +183,50 @@ void pack_panels(const PanelLayout& layout, const IsaKernels& kernels, const flo
 }
 
 void choose_tactic(ImplicitGemm& p) {
+  constexpr int64_t kLongestBlock = 2304;
   const IsaKernels& kernels = isa_kernels(p.isa);
   const int64_t rows = tile_rows(p, kernels), tiles = ceil_div(p.m, rows);
   const int64_t panels = PanelLayout(p.k, p.n, kernels.lanes).count();
+  const int64_t half_l2 = cpu_info().l2_bytes / 2, float_bytes = sizeof(float);
   GemmTactic& t = p.tactic;
   choose_shares(p, tiles, panels);
-  if (t.pack_a < 0) t.pack_a = p.windows || (panels / t.n_shares >= 3 && p.m > 4);
-  if (p.windows) t.pack_a = 1;
   if (t.k_block <= 0) {
-    constexpr int64_t kLongest = 512;
-    const int64_t blocks = std::max<int64_t>(1, ceil_div(p.k, kLongest));
+    const int64_t blocks = std::max<int64_t>(1, ceil_div(p.k, kLongestBlock));
     t.k_block = static_cast<int32_t>(round_up(std::max<int64_t>(1, ceil_div(p.k, blocks)), kAlignFloats));
   }
+  if (t.pack_a < 0) t.pack_a = !p.windows ? kCopyNothing : t.n_shares == 1 ? kCopyTiles : kCopyAll;
+  if (p.windows && t.pack_a == kCopyNothing) t.pack_a = kCopyTiles;
+  if (t.pack_a == kCopyAll && (p.groups > 1 || whole_copy_floats(p) > kLargestCopyFloats)) t.pack_a = kCopyTiles;
   if (t.m_block <= 0) {
-    const int64_t tile_bytes = rows * t.k_block * static_cast<int64_t>(sizeof(float));
-    t.m_block = static_cast<int32_t>(std::clamp<int64_t>(cpu_info().l2_bytes / 4 / tile_bytes, 1, 1024));
+    // B stays in the second-level cache: one tile after the other meets all of it. Else B passes by once for many tiles.
+    const bool b_stays = ceil_div(p.n, t.n_shares) * t.k_block * float_bytes <= half_l2;
+    t.m_block = static_cast<int32_t>(b_stays ? 1 : std::clamp<int64_t>(half_l2 / (rows * t.k_block * float_bytes), 1, 1024));
   }
   t.m_block = static_cast<int32_t>(std::min<int64_t>(t.m_block, std::max<int64_t>(1, ceil_div(tiles, t.m_shares))));
 }
 
 size_t scratch_size(const ImplicitGemm& p, int threads) {
-  const int64_t floats = round_up(copied_floats(p, tile_rows(p, isa_kernels(p.isa))), kAlignFloats);
-  return static_cast<size_t>(floats) * sizeof(float) * static_cast<size_t>(threads);
+  int64_t floats = 0;
+  if (p.tactic.pack_a == kCopyTiles) floats = copied_floats(p, tile_rows(p, isa_kernels(p.isa))) * threads;
+  if (p.tactic.pack_a == kCopyAll) floats = whole_copy_floats(p);
+  return static_cast<size_t>(floats) * sizeof(float);
 }
 
 void run(const ImplicitGemm& p, const GemmArgs& args, ThreadTeam& team) {
   if (p.m == 0 || p.n == 0) return;
   const IsaKernels& kernels = isa_kernels(p.isa);
   const int64_t tiles = RowTiles(p.m, tile_rows(p, kernels)).count, panels = PanelLayout(p.k, p.n, kernels.lanes).count();
-  const int64_t slot_floats = static_cast<int64_t>(scratch_size(p, 1) / sizeof(float));
+  const int64_t slot_floats = p.tactic.pack_a == kCopyTiles ? copied_floats(p, tile_rows(p, kernels)) : 0;
   const int64_t m_shares = p.tactic.m_shares, n_shares = p.tactic.n_shares;
+  if (p.tactic.pack_a == kCopyAll) {
+    const int64_t copies = std::min<int64_t>(p.m, 2 * tiles);
+    team.parallel(static_cast<int>(copies), [&](int share) {
+      Task(p, args, 0, static_cast<float*>(args.scratch)).copy_all(share * p.m / copies, (share + 1) * p.m / copies);
+    });
+  }
   team.parallel(static_cast<int>(p.groups * m_shares * n_shares), [&](int share) {
     const int64_t ns = share % n_shares, ms = share / n_shares % m_shares, group = share / n_shares / m_shares;
-    float* scratch = slot_floats ? static_cast<float*>(args.scratch) + team.slot() * slot_floats : nullptr;
+    float* scratch = static_cast<float*>(args.scratch) + team.slot() * slot_floats;
     Task(p, args, group, scratch)
         .run(ms * tiles / m_shares, (ms + 1) * tiles / m_shares, ns * panels / n_shares, (ns + 1) * panels / n_shares);
   });

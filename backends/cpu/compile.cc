@@ -1,0 +1,174 @@
+#include "backends/cpu/compile.h"
+
+#include <unordered_set>
+
+#include "backends/cpu/executable.h"
+#include "backends/cpu/freeze.h"
+#include "backends/cpu/program.h"
+#include "backends/cpu/shape_plan.h"
+#include "backends/cpu/tactics.h"
+#include "backends/cpu/weights.h"
+#include "base/cpu_info.h"
+#include "base/error.h"
+#include "ops/inference.h"
+#include "ops/registry.h"
+#include "plan/graph_codec.h"
+
+namespace tenon::cpu {
+namespace {
+
+// Changes with every change to packed layouts, lowerings or what optimization does.
+constexpr std::string_view kBuild = "tenon 0.1.0 cpu 1";
+
+void report(const CompileOptions& options, std::string_view what, double done) {
+  if (options.cancel != nullptr && options.cancel->load()) fail(ErrorCode::kCancelled, "engine: building was cancelled");
+  if (options.progress) options.progress(what, done);
+}
+
+std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOptions& options) {
+  auto graph = ir::clone(*segment.graph);
+  NoWeights none;
+  freeze_variables(*graph, options.weights ? *options.weights : none);
+  SymbolSource symbols;
+  ops::InferenceOptions inference;
+  ops::Facts facts(symbols, inference);
+  ops::infer(*graph, facts, inference);
+  return graph;
+}
+
+std::vector<plan::Binding> input_bindings(const ir::Graph& graph) {
+  std::vector<plan::Binding> bindings;
+  for (const ir::Node* parameter : graph.parameters) {
+    bindings.push_back({parameter->name, parameter->outputs.at(0).dtype, parameter->outputs.at(0).shape});
+  }
+  return bindings;
+}
+
+std::vector<plan::Binding> output_bindings(const ir::Graph& graph) {
+  std::vector<plan::Binding> bindings;
+  for (const ir::Value& output : graph.outputs) {
+    const ir::ValueType& type = output.node->outputs.at(static_cast<std::size_t>(output.index));
+    bindings.push_back({fmt::format("{}:{}", output.node->name, output.index), type.dtype, type.shape});
+  }
+  return bindings;
+}
+
+// The shapes to tune for: unknown sizes count as 1.
+std::vector<InputShape> tuning_shapes(const ir::Graph& graph, const CompileOptions& options) {
+  std::vector<InputShape> shapes;
+  for (std::size_t i = 0; i < graph.parameters.size(); ++i) {
+    const PartialShape& own = graph.parameters[i]->outputs.at(0).shape;
+    const PartialShape& wanted = i < options.opt_shapes.size() && options.opt_shapes[i].known_rank() ? options.opt_shapes[i] : own;
+    InputShape input;
+    if (wanted.known_rank()) {
+      for (const Dim& dim : wanted.dims()) input.shape.push_back(dim.known() ? dim.size() : 1);
+    }
+    shapes.push_back(std::move(input));
+  }
+  return shapes;
+}
+
+// Measures tactics at the tuning shapes; what they leave unknown (sizes that are inputs) stays untuned.
+TacticTable tune(Program& program, const std::vector<plan::Binding>& inputs, const CompileOptions& options) {
+  TacticTable table;
+  if (!program.shape_parameters.empty()) return table;
+  for (const plan::Binding& input : inputs) {
+    if (input.dtype != DataType::kResource && !input.shape.known_rank() && options.opt_shapes.empty()) return table;
+  }
+  CompileOptions settled = options;
+  if (settled.threads <= 0) settled.threads = ThreadTeam::available_cpus();
+  TacticTuner tuner(settled, device_stamp(), table);
+  ThreadTeam team(settled.threads);
+  try {
+    const std::vector<InputShape> shapes = tuning_shapes(*program.graph, options);
+    make_shape_plan(program, shapes, tuner, team, settled.threads);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCancelled || error.code() == ErrorCode::kOutOfMemory) throw;
+    // Sizes of 1 may not fit this graph: shapes that come at run time decide.
+  }
+  return table;
+}
+
+// Constants that were only packed keep their type and lose their value.
+void drop_packed_constants(Program& program) {
+  std::unordered_set<const ir::Node*> packed, plain;
+  for (const ProgramNode& item : program.nodes) {
+    for (std::size_t i = 0; i < item.node->inputs.size(); ++i) {
+      (item.lowered.packed.has(static_cast<int>(i)) ? packed : plain).insert(item.node->inputs[i].node);
+    }
+  }
+  for (const ir::Value& output : program.graph->outputs) plain.insert(output.node);
+  for (const auto& node : program.graph->nodes()) {
+    if (!node->is("const") || !packed.contains(node.get()) || plain.contains(node.get())) continue;
+    node->attrs = {};
+    node->attrs.set("dtype", node->outputs[0].dtype);
+    node->attrs.set("shape", node->outputs[0].shape);
+    node->op = &packed_const_op();
+  }
+}
+
+const ir::OpDef* find_op(std::string_view name) { return name == packed_const_op().name ? &packed_const_op() : ops::find_op(name); }
+
+}  // namespace
+
+plan::Stamp device_stamp() {
+  return {"cpu", cpu_info().stamp, std::string(isa_name(cpu_info().isa)), "own kernels", std::string(kBuild)};
+}
+
+plan::Engine compile(const Segment& segment, const CompileOptions& options) {
+  report(options, "optimizing " + segment.name, 0);
+  plan::Engine engine;
+  engine.name = segment.name;
+  engine.precision = std::string(options.precision.name());
+  engine.stamp = device_stamp();
+  engine.entries = options.entries;
+  if (engine.entries.empty()) engine.entries.emplace_back();
+
+  auto graph = optimized(segment, options);
+  engine.inputs = input_bindings(*graph);
+  engine.outputs = output_bindings(*graph);
+  report(options, "packing weights of " + segment.name, 0.2);
+  WeightPacker weights;
+  Program program = make_program(std::move(graph), weights);
+  std::vector<PartialShape> parameter_shapes;
+  for (const ir::Node* parameter : program.graph->parameters) parameter_shapes.push_back(parameter->outputs[0].shape);
+
+  report(options, "measuring kernels of " + segment.name, 0.3);
+  const TacticTable tactics = tune(program, engine.inputs, options);
+  for (std::size_t i = 0; i < parameter_shapes.size(); ++i) {
+    program.graph->parameters[i]->attrs.set("shape", parameter_shapes[i]);
+  }
+  report(options, "storing " + segment.name, 0.9);
+  drop_packed_constants(program);
+  plan::BlobWriter blob;
+  engine.add_section("graph", plan::encode_graph(*program.graph, blob));
+  engine.add_section("packed", weights.store(blob));
+  engine.add_section("tactics", tactics.serialize());
+  engine.add_section("weights", blob.take());
+  report(options, "built " + segment.name, 1);
+  return engine;
+}
+
+std::unique_ptr<Executable> load(const plan::Engine& engine, const DeviceOptions& options) {
+  if (auto verdict = plan::compatible(engine, device_stamp()); !verdict) fail(ErrorCode::kIncompatiblePlan, "{}", verdict.reason());
+  const plan::Section& blob = engine.section("weights");
+  LoadedPlan loaded;
+  loaded.name = engine.name;
+  loaded.inputs = engine.inputs;
+  loaded.owner = blob.owner;
+  loaded.weight_bytes = blob.bytes.size();
+  loaded.weights = std::make_unique<StoredWeights>(engine.section("packed").bytes, blob.bytes);
+  loaded.tactics = TacticTable(engine.section("tactics").bytes);
+  auto graph = plan::decode_graph(engine.section("graph").bytes, blob.bytes, blob.owner, find_op);
+  if (graph->parameters.size() != engine.inputs.size() || graph->outputs.size() != engine.outputs.size()) {
+    fail(ErrorCode::kIncompatiblePlan, "engine \"{}\": its bindings do not fit its graph; build it again", engine.name);
+  }
+  try {
+    loaded.program = make_program(std::move(graph), *loaded.weights);
+  } catch (const Error& error) {
+    fail(ErrorCode::kIncompatiblePlan, "engine \"{}\": {}; build it again", engine.name, error.what());
+  }
+  return std::make_unique<CpuExecutable>(std::move(loaded), options);
+}
+
+}  // namespace tenon::cpu

@@ -1,0 +1,263 @@
+#include "backends/cpu/executable.h"
+
+#include <sys/mman.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace tenon::cpu {
+namespace {
+
+// Memory straight from the system, on huge pages where it is large.
+class Arena {
+ public:
+  Arena() = default;
+  ~Arena() { release(); }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  std::byte* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+  void grow(std::size_t bytes) {
+    if (bytes <= size_) return;
+    release();
+    constexpr std::size_t kHuge = std::size_t{2} << 20;
+    const std::size_t size = bytes >= kHuge ? (bytes + kHuge - 1) / kHuge * kHuge : (bytes + 4095) / 4096 * 4096;
+    // One huge page more, to begin at a boundary of one.
+    const std::size_t mapped = size >= kHuge ? size + kHuge : size;
+    void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) fail(ErrorCode::kOutOfMemory, "engine: {} bytes for activations are not available", bytes);
+    mapping_ = memory;
+    mapped_ = mapped;
+    const auto start = reinterpret_cast<std::uintptr_t>(memory);
+    data_ = reinterpret_cast<std::byte*>(size >= kHuge ? (start + kHuge - 1) / kHuge * kHuge : start);
+    size_ = size;
+    if (size >= kHuge) madvise(data_, size, MADV_HUGEPAGE);
+  }
+
+ private:
+  void release() {
+    if (mapping_ != nullptr) munmap(mapping_, mapped_);
+    mapping_ = nullptr;
+    data_ = nullptr;
+    size_ = 0;
+  }
+  void* mapping_ = nullptr;
+  std::size_t mapped_ = 0;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace
+
+struct CpuExecutable::Context {
+  Arena arena;  // activations, then scratch
+  Key key, last_key;
+  std::shared_ptr<const ShapePlan> last_plan;
+  std::vector<std::byte*> outputs;
+  std::vector<std::byte*> addresses;
+};
+
+CpuExecutable::CpuExecutable(LoadedPlan plan, const DeviceOptions& options)
+    : plan_(std::move(plan)),
+      team_(options.team ? options.team : std::make_shared<SharedTeam>(0)),
+      max_plans_(static_cast<std::size_t>(std::max(1, options.shape_plans))) {}
+
+CpuExecutable::~CpuExecutable() { delete spare_.load(); }
+
+std::unique_ptr<CpuExecutable::Context> CpuExecutable::take_context() {
+  if (Context* spare = spare_.exchange(nullptr, std::memory_order_acquire)) return std::unique_ptr<Context>(spare);
+  const std::lock_guard lock(contexts_mutex_);
+  if (contexts_.empty()) return std::make_unique<Context>();
+  auto context = std::move(contexts_.back());
+  contexts_.pop_back();
+  return context;
+}
+
+void CpuExecutable::give_back(std::unique_ptr<Context> context) {
+  Context* none = nullptr;
+  if (spare_.compare_exchange_strong(none, context.get(), std::memory_order_release)) {
+    static_cast<void>(context.release());
+    return;
+  }
+  const std::lock_guard lock(contexts_mutex_);
+  contexts_.push_back(std::move(context));
+}
+
+class CpuExecutable::ContextLease {
+ public:
+  explicit ContextLease(CpuExecutable& executable) : executable_(executable), context_(executable.take_context()) {}
+  ~ContextLease() { executable_.give_back(std::move(context_)); }
+  ContextLease(const ContextLease&) = delete;
+  ContextLease& operator=(const ContextLease&) = delete;
+  Context& operator*() { return *context_; }
+
+ private:
+  CpuExecutable& executable_;
+  std::unique_ptr<Context> context_;
+};
+
+// The shapes of the inputs and the values of those that decide shapes.
+void CpuExecutable::fill_key(std::span<const TensorView> inputs, Key& key) const {
+  key.clear();
+  if (inputs.size() != plan_.inputs.size()) {
+    fail(ErrorCode::kInvalidArgument, "engine \"{}\": wanted {} inputs, found {}", plan_.name, plan_.inputs.size(), inputs.size());
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const plan::Binding& binding = plan_.inputs[i];
+    if (binding.dtype == DataType::kResource) {
+      key.push_back(0);
+      continue;
+    }
+    if (inputs[i].dtype != binding.dtype) {
+      fail(ErrorCode::kInvalidArgument, "engine \"{}\": input \"{}\" must be {}, found {}", plan_.name, binding.name,
+           dtype_name(binding.dtype), dtype_name(inputs[i].dtype));
+    }
+    key.push_back(static_cast<std::int64_t>(inputs[i].dims.size()));
+    key.insert(key.end(), inputs[i].dims.begin(), inputs[i].dims.end());
+  }
+  for (const int index : plan_.program.shape_parameters) {
+    const TensorView& input = inputs[static_cast<std::size_t>(index)];
+    const std::int64_t count = input.num_elements();
+    if (count > kMaxShapeElements) continue;
+    for (std::int64_t i = 0; i < count; ++i) {
+      key.push_back(input.dtype == DataType::kInt64 ? static_cast<const std::int64_t*>(input.data)[i]
+                                                    : static_cast<const std::int32_t*>(input.data)[i]);
+    }
+  }
+}
+
+std::shared_ptr<const ShapePlan> CpuExecutable::plan_for(std::span<const TensorView> inputs, const Key& key) {
+  const std::lock_guard lock(plans_mutex_);
+  for (auto it = plans_.begin(); it != plans_.end(); ++it) {
+    if (it->first != key) continue;
+    plans_.splice(plans_.begin(), plans_, it);
+    return plans_.front().second;
+  }
+  std::vector<InputShape> shapes;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (plan_.inputs[i].dtype == DataType::kResource) {
+      shapes.push_back({Shape{}, Tensor()});
+      continue;
+    }
+    Shape shape(std::vector<std::int64_t>(inputs[i].dims.begin(), inputs[i].dims.end()));
+    if (!plan_.inputs[i].shape.admits(shape)) {
+      fail(ErrorCode::kInvalidArgument, "engine \"{}\": input \"{}\" must have shape {}, found {}", plan_.name, plan_.inputs[i].name,
+           plan_.inputs[i].shape.to_string(), shape.to_string());
+    }
+    shapes.push_back({std::move(shape), Tensor()});
+  }
+  for (const int index : plan_.program.shape_parameters) {
+    const auto i = static_cast<std::size_t>(index);
+    if (inputs[i].num_elements() > kMaxShapeElements) continue;
+    Tensor value(inputs[i].dtype, shapes[i].shape);
+    if (value.byte_size() > 0) std::memcpy(value.data(), inputs[i].data, value.byte_size());
+    shapes[i].value = std::move(value);
+  }
+  SharedTeam alone(1);
+  SharedTeam::Lease lease(alone);
+  std::shared_ptr<const ShapePlan> made = make_shape_plan(plan_.program, shapes, plan_.tactics, lease.team(), team_->size());
+  plans_built_.fetch_add(1, std::memory_order_relaxed);
+  plans_.emplace_front(key, made);
+  if (plans_.size() > max_plans_) plans_.pop_back();
+  return made;
+}
+
+void CpuExecutable::bind(const ShapePlan& plan, std::span<const TensorView> inputs, OutputAllocator& outputs, Context& context) {
+  context.outputs.resize(plan.outputs.size());
+  for (std::size_t i = 0; i < plan.outputs.size(); ++i) {
+    context.outputs[i] =
+        static_cast<std::byte*>(outputs.allocate(static_cast<int>(i), plan.outputs[i].dtype, plan.outputs[i].shape.dims()));
+  }
+  context.addresses.resize(plan.addresses.size());
+  std::byte* const arena = context.arena.data();
+  for (std::size_t i = 0; i < plan.addresses.size(); ++i) {
+    const Address& address = plan.addresses[i];
+    std::byte* base = arena;
+    switch (address.base) {
+      case Address::Base::kArena:
+        break;
+      case Address::Base::kInput:
+        base = static_cast<std::byte*>(inputs[static_cast<std::size_t>(address.index)].data);
+        break;
+      case Address::Base::kOutput:
+        base = context.outputs[static_cast<std::size_t>(address.index)];
+        break;
+      case Address::Base::kFixed:
+        base = const_cast<std::byte*>(address.fixed);
+        break;
+    }
+    context.addresses[i] = base + address.offset;
+  }
+}
+
+const ShapePlan& CpuExecutable::prepare(std::span<const TensorView> inputs, OutputAllocator& outputs, Context& context) {
+  fill_key(inputs, context.key);
+  if (context.last_plan == nullptr || context.key != context.last_key) {
+    context.last_plan = plan_for(inputs, context.key);
+    context.last_key = context.key;
+    const std::size_t before = context.arena.size();
+    context.arena.grow(context.last_plan->arena_bytes + context.last_plan->scratch_bytes);
+    arena_bytes_.fetch_add(context.arena.size() - before, std::memory_order_relaxed);
+  }
+  bind(*context.last_plan, inputs, outputs, context);
+  calls_.fetch_add(1, std::memory_order_relaxed);
+  return *context.last_plan;
+}
+
+void CpuExecutable::run(std::span<const TensorView> inputs, OutputAllocator& outputs, Stream*) {
+  ContextLease context(*this);
+  const ShapePlan& plan = prepare(inputs, outputs, *context);
+  SharedTeam::Lease lease(*team_);
+  const Frame frame{(*context).addresses.data(), (*context).arena.data() + plan.arena_bytes, &lease.team()};
+  for (const PlannedStep& planned : plan.steps) planned.step->run(frame);
+}
+
+std::vector<LayerTime> CpuExecutable::describe(const ShapePlan& plan) const {
+  std::vector<LayerTime> layers;
+  for (const PlannedStep& planned : plan.steps) {
+    LayerTime layer;
+    if (planned.origin != nullptr) {
+      const ir::Node& node = *planned.origin->node;
+      layer.node = node.name;
+      layer.op_type = node.origin.op_type.empty() ? std::string(node.op->name) : node.origin.op_type;
+      layer.merged = node.origin.merged;
+    }
+    layer.kernel = planned.kernel;
+    layer.shape = planned.shape;
+    layer.flops = planned.flops;
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+std::vector<LayerTime> CpuExecutable::profile(std::span<const TensorView> inputs, OutputAllocator& outputs) {
+  using Clock = std::chrono::steady_clock;
+  ContextLease context(*this);
+  const ShapePlan& plan = prepare(inputs, outputs, *context);
+  std::vector<LayerTime> layers = describe(plan);
+  SharedTeam::Lease lease(*team_);
+  const Frame frame{(*context).addresses.data(), (*context).arena.data() + plan.arena_bytes, &lease.team()};
+  auto before = Clock::now();
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    plan.steps[i].step->run(frame);
+    const auto after = Clock::now();
+    layers[i].seconds = std::chrono::duration<double>(after - before).count();
+    before = after;
+  }
+  return layers;
+}
+
+std::vector<LayerTime> CpuExecutable::layers(std::span<const TensorView> inputs) {
+  Key key;
+  fill_key(inputs, key);
+  return describe(*plan_for(inputs, key));
+}
+
+ExecutableStatistics CpuExecutable::statistics() const {
+  return {calls_.load(), plans_built_.load(), plan_.weight_bytes, arena_bytes_.load()};
+}
+
+}  // namespace tenon::cpu

@@ -1,0 +1,93 @@
+#include "backends/cpu/freeze.h"
+
+#include <map>
+
+#include "base/error.h"
+#include "ops/registry.h"
+
+namespace tenon::cpu {
+namespace {
+
+class Freezer {
+ public:
+  Freezer(ir::Graph& graph, WeightsProvider& weights) : graph_(graph), weights_(weights) {}
+
+  void run() {
+    for (ir::Node* node : graph_.topological_order()) {
+      if (!handle_behind(node, 0)) continue;
+      if (node->is("read_variable")) {
+        graph_.replace_uses(node->output(), value_of(*handle_behind(node, 0)));
+      } else if (node->is("resource_gather") || node->is("resource_gather_nd")) {
+        replace_gather(node);
+      }
+    }
+    graph_.remove_dead_nodes();
+    erase_dead_readers();
+  }
+
+ private:
+  // The handle's parameter, through identities; null when the operand is something else.
+  const ir::Node* handle_behind(const ir::Node* node, std::size_t operand) const {
+    if (node->inputs.size() <= operand) return nullptr;
+    const ir::Node* at = node->inputs[operand].node;
+    while (at->is("identity") && !at->inputs.empty()) at = at->inputs[0].node;
+    return at->is("parameter") && at->attrs.has("variable") ? at : nullptr;
+  }
+
+  ir::Value value_of(const ir::Node& handle) {
+    const auto name = handle.attr<std::string>("variable");
+    const auto it = constants_.find(name);
+    if (it != constants_.end()) return it->second->output();
+    ir::Attrs attrs;
+    Tensor value = weights_.variable(name);
+    const ir::ValueType type{value.dtype(), value.shape()};
+    attrs.set("value", std::move(value));
+    ir::Node* made = graph_.add(ops::op("const"), handle.name + "/value", {}, std::move(attrs));
+    made->outputs[0] = type;
+    made->origin.op_type = "ReadVariableOp";
+    constants_[name] = made;
+    return made->output();
+  }
+
+  void replace_gather(ir::Node* node) {
+    const bool nd = node->is("resource_gather_nd");
+    std::vector<ir::Value> inputs = {value_of(*handle_behind(node, 0)), node->inputs.at(1)};
+    ir::Attrs attrs = node->attrs;
+    if (!nd) inputs.push_back(axis_zero());
+    ir::Node* made = graph_.add(ops::op(nd ? "gather_nd" : "gather"), node->name + "/frozen", std::move(inputs), std::move(attrs));
+    made->outputs = node->outputs;
+    made->origin = node->origin;
+    graph_.replace_uses(node->output(), made->output());
+  }
+
+  ir::Value axis_zero() {
+    if (axis_ == nullptr) {
+      ir::Attrs attrs;
+      attrs.set("value", Tensor::scalar<std::int32_t>(0));
+      axis_ = graph_.add(ops::op("const"), "gather_axis_0", {}, std::move(attrs));
+      axis_->outputs[0] = {DataType::kInt32, PartialShape(Shape{})};
+    }
+    return axis_->output();
+  }
+
+  // Reads are stateful to the graph, so nobody else removes them.
+  void erase_dead_readers() {
+    const ir::Uses uses(graph_);
+    graph_.erase_unless([&](const ir::Node& node) {
+      const bool reader = node.is("read_variable") || node.is("resource_gather") || node.is("resource_gather_nd");
+      return !reader || handle_behind(&node, 0) == nullptr || uses.count({const_cast<ir::Node*>(&node), 0}) > 0;
+    });
+    graph_.remove_dead_nodes();
+  }
+
+  ir::Graph& graph_;
+  WeightsProvider& weights_;
+  std::map<std::string, ir::Node*> constants_;
+  ir::Node* axis_ = nullptr;
+};
+
+}  // namespace
+
+void freeze_variables(ir::Graph& graph, WeightsProvider& weights) { Freezer(graph, weights).run(); }
+
+}  // namespace tenon::cpu

@@ -1,0 +1,239 @@
+// Convolutions over two spatial dimensions: plain, grouped, dilated and depthwise.
+#include <fmt/format.h>
+
+#include "backends/cpu/kernels/conv2d.h"
+#include "backends/cpu/kernels/depthwise.h"
+#include "backends/cpu/lowering/epilogue.h"
+#include "backends/cpu/lowering/lowering.h"
+#include "base/error.h"
+
+namespace tenon::cpu {
+namespace {
+
+// The slots a convolution step reads and writes.
+struct ConvSlots {
+  Slot input = -1, filter = -1, bias = -1, residual = -1, output = -1;
+};
+
+ConvSlots slots_of(const PlanContext& ctx, const EpilogueOperands& extra) {
+  ConvSlots slots{ctx.operand(0).slot, ctx.operand(1).slot, -1, -1, ctx.result().slot};
+  if (extra.bias >= 0) slots.bias = ctx.operand(extra.bias).slot;
+  if (extra.residual >= 0) slots.residual = ctx.operand(extra.residual).slot;
+  return slots;
+}
+
+template <class Args>
+Args arguments(const Frame& frame, const ConvSlots& slots, const void* packed, std::byte* scratch) {
+  Args args;
+  args.input = frame.at<const float>(slots.input);
+  args.packed = static_cast<const float*>(packed);
+  args.bias = slots.bias < 0 ? nullptr : frame.at<const float>(slots.bias);
+  args.residual = slots.residual < 0 ? nullptr : frame.at<const float>(slots.residual);
+  args.output = frame.at<float>(slots.output);
+  args.scratch = scratch;
+  return args;
+}
+
+std::string tactic_name(const ConvTactic& t) {
+  return fmt::format("own m{} n{} b{} k{} p{}", t.m_shares, t.n_shares, t.m_block, t.k_block, int{t.pack_a});
+}
+
+// Window, strides and padding, common to both kinds of parameters.
+template <class Params>
+void set_window(Params& params, const ops::ConvAttrs& attrs, const Shape& filter) {
+  params.kernel_h = filter[0];
+  params.kernel_w = filter[1];
+  params.stride_h = attrs.strides[0];
+  params.stride_w = attrs.strides[1];
+  params.dilation_h = attrs.dilations[0];
+  params.dilation_w = attrs.dilations[1];
+  params.epilogue = kernel_epilogue(attrs.epilogue);
+}
+
+template <class Params>
+void set_places(Params& params, const ops::ConvAttrs& attrs, const PlanContext& ctx, const EpilogueOperands& extra) {
+  const Place& input = ctx.operand(0);
+  std::tie(params.pad_top, params.pad_bottom) = attrs.pads_of(0, input.shape[1], params.kernel_h);
+  std::tie(params.pad_left, params.pad_right) = attrs.pads_of(1, input.shape[2], params.kernel_w);
+  params.input_stride = input.pitch;
+  params.output_stride = ctx.result().pitch;
+  if (extra.residual >= 0) params.residual_stride = ctx.operand(extra.residual).pitch;
+}
+
+Conv2dParams conv_params(const ops::ConvAttrs& attrs, std::int64_t channels, const Shape& filter) {
+  Conv2dParams params;
+  set_window(params, attrs, filter);
+  params.input_channels = channels;
+  params.groups = filter[2] == 0 ? 0 : channels / filter[2];
+  params.output_channels = filter[3];
+  return params;
+}
+
+DepthwiseParams depthwise_params(const ops::ConvAttrs& attrs, const Shape& filter) {
+  DepthwiseParams params;
+  set_window(params, attrs, filter);
+  params.channels = filter[2];
+  params.multiplier = filter[3];
+  return params;
+}
+
+Shape known_shape(const ir::Node& node, int operand) {
+  const ir::Value& value = node.inputs.at(static_cast<std::size_t>(operand));
+  const PartialShape& shape = value.node->outputs.at(static_cast<std::size_t>(value.index)).shape;
+  if (!shape.fully_known()) fail(ErrorCode::kUnsupported, "{}: operand {} has an unknown shape", node.describe(), operand);
+  return shape.to_shape();
+}
+
+std::string window_key(const ops::ConvAttrs& attrs, const Shape& filter) {
+  return fmt::format("{} s{}x{} d{}x{}", filter.to_string(), attrs.strides[0], attrs.strides[1], attrs.dilations[0],
+                     attrs.dilations[1]);
+}
+
+template <class Params>
+std::string place_key(const Params& p, const Shape& input, const ops::Epilogue& epilogue) {
+  return fmt::format("{} p{},{},{},{} i{} o{} r{} {}", input.to_string(), p.pad_top, p.pad_left, p.pad_bottom, p.pad_right,
+                     p.input_stride, p.output_stride, p.residual_stride, epilogue_key(epilogue));
+}
+
+// What the prepared step shares with the node for all shapes.
+struct ConvNode {
+  ops::ConvAttrs attrs;
+  EpilogueOperands extra;
+  const void* packed = nullptr;  // null: the filter is a run-time value and packed in every run
+  std::string key;
+};
+
+// Packs a run-time filter at the front of the scratch memory.
+template <class Params, class PackedSize, class Pack>
+std::function<std::byte*(const Frame&)> run_time_packing(const Params& params, Slot filter, PackedSize packed_size, Pack pack) {
+  const std::size_t size = packed_size(params);
+  return [params, filter, size, pack](const Frame& frame) {
+    pack(params, frame.at<const float>(filter), reinterpret_cast<float*>(frame.scratch));
+    return frame.scratch + size;
+  };
+}
+
+std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
+  const Shape& input = ctx.operand(0).shape;
+  Conv2dParams params = conv_params(conv.attrs, input[3], ctx.operand(1).shape);
+  set_places(params, conv.attrs, ctx, conv.extra);
+  const ConvSlots slots = slots_of(ctx, conv.extra);
+  const auto make = [&](const ConvTactic& tactic) -> std::unique_ptr<Step> {
+    const auto plan = Conv2dPlan::make(params, input[0], input[1], input[2], tactic);
+    ctx.need_scratch(plan.scratch_size(ctx.threads()) + (conv.packed ? 0 : conv2d_packed_size(params)));
+    if (conv.packed) {
+      return make_step([plan, slots, packed = conv.packed](const Frame& frame) {
+        plan.run(arguments<Conv2dArgs>(frame, slots, packed, frame.scratch), *frame.team);
+      });
+    }
+    const auto pack = run_time_packing(params, slots.filter, [](const auto& p) { return conv2d_packed_size(p); },
+                                       [](const auto& p, const float* from, float* to) { conv2d_pack(p, from, to); });
+    return make_step([plan, slots, pack](const Frame& frame) {
+      std::byte* rest = pack(frame);
+      plan.run(arguments<Conv2dArgs>(frame, slots, frame.scratch, rest), *frame.team);
+    });
+  };
+  std::vector<Candidate> candidates;
+  for (const ConvTactic& tactic : conv2d_tactics(params, input[0], input[1], input[2])) {
+    candidates.push_back({tactic_name(tactic), [&make, tactic] { return make(tactic); }});
+  }
+  return ctx.choose(fmt::format("conv2d {} {}", conv.key, place_key(params, input, conv.attrs.epilogue)), candidates);
+}
+
+std::unique_ptr<Step> prepare_depthwise(PlanContext& ctx, const ConvNode& conv) {
+  const Shape& input = ctx.operand(0).shape;
+  DepthwiseParams params = depthwise_params(conv.attrs, ctx.operand(1).shape);
+  set_places(params, conv.attrs, ctx, conv.extra);
+  const ConvSlots slots = slots_of(ctx, conv.extra);
+  const auto plan = DepthwisePlan::make(params, input[0], input[1], input[2]);
+  ctx.need_scratch(plan.scratch_size(ctx.threads()) + (conv.packed ? 0 : depthwise_packed_size(params)));
+  if (conv.packed) {
+    return make_step([plan, slots, packed = conv.packed](const Frame& frame) {
+      plan.run(arguments<DepthwiseArgs>(frame, slots, packed, frame.scratch), *frame.team);
+    });
+  }
+  const auto pack = run_time_packing(params, slots.filter, [](const auto& p) { return depthwise_packed_size(p); },
+                                     [](const auto& p, const float* from, float* to) { depthwise_pack(p, from, to); });
+  return make_step([plan, slots, pack](const Frame& frame) {
+    std::byte* rest = pack(frame);
+    plan.run(arguments<DepthwiseArgs>(frame, slots, frame.scratch, rest), *frame.team);
+  });
+}
+
+Lowered lower_window(const ir::Node& node, ConvNode conv, std::unique_ptr<Step> (*prepare)(PlanContext&, const ConvNode&)) {
+  Lowered lowered;
+  lowered.pitched_operands = {0};
+  if (conv.extra.residual >= 0) lowered.pitched_operands.add(conv.extra.residual);
+  lowered.pitched_results = {0};
+  if (conv.packed) lowered.unread = lowered.packed = {1};
+  lowered.kernel = fmt::format("{} {}", node.op->name.substr(6), epilogue_key(conv.attrs.epilogue));
+  lowered.prepare = [conv = std::move(conv), prepare](PlanContext& ctx) { return prepare(ctx, conv); };
+  return lowered;
+}
+
+ConvNode conv_node(const ir::Node& node) {
+  ConvNode conv;
+  conv.attrs = ops::ConvAttrs::parse(node.attrs, 2);
+  conv.extra = epilogue_operands(conv.attrs.epilogue, 2);
+  conv.key = window_key(conv.attrs, known_shape(node, 1));
+  return conv;
+}
+
+Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
+  ConvNode conv = conv_node(node);
+  const Shape filter = known_shape(node, 1);
+  const ir::Value& input = node.inputs[0];
+  const PartialShape& shape = input.node->outputs[static_cast<std::size_t>(input.index)].shape;
+  const bool channels_known = shape.known_rank() && shape.rank() == 4 && shape[3].known();
+  if (weights.is_constant(node.inputs[1]) && channels_known) {
+    const Conv2dParams params = conv_params(conv.attrs, shape[3].size(), filter);
+    conv.packed = weights.packed(node.inputs[1], fmt::format("conv2d {} g{}", conv.key, params.groups), conv2d_packed_size(params),
+                                 [&](const Tensor& value, void* to) {
+                                   conv2d_pack(params, value.flat<float>().data(), static_cast<float*>(to));
+                                 });
+  }
+  return lower_window(node, std::move(conv), prepare_conv);
+}
+
+Lowered lower_depthwise(const ir::Node& node, WeightSource& weights) {
+  ConvNode conv = conv_node(node);
+  if (weights.is_constant(node.inputs[1])) {
+    const DepthwiseParams params = depthwise_params(conv.attrs, known_shape(node, 1));
+    conv.packed = weights.packed(node.inputs[1], "depthwise " + conv.key, depthwise_packed_size(params), [&](const Tensor& value, void* to) {
+      depthwise_pack(params, value.flat<float>().data(), static_cast<float*>(to));
+    });
+  }
+  return lower_window(node, std::move(conv), prepare_depthwise);
+}
+
+Verdict supports_fused(const ir::Node& node) {
+  if (auto verdict = require_float32(node, static_cast<int>(node.inputs.size())); !verdict) return verdict;
+  return require_rank(node, 0, 4);
+}
+
+// Plain convolutions become fused ones before they are lowered.
+Verdict supports_conv2d(const ir::Node& node) {
+  if (auto verdict = require_float32(node, 2); !verdict) return verdict;
+  if (auto verdict = require_rank(node, 1, 4); !verdict) return verdict;
+  const ir::Value& filter = node.inputs[1];
+  if (!filter.node->outputs[static_cast<std::size_t>(filter.index)].shape.fully_known()) {
+    return Verdict::no("the filter's shape is not known");
+  }
+  return require_rank(node, 0, 4);
+}
+
+constexpr Lowering kLowerings[] = {
+    {"fused_conv2d", supports_fused, lower_conv2d},
+    {"fused_depthwise_conv2d", supports_fused, lower_depthwise},
+    {"conv2d", supports_conv2d, nullptr},
+    {"depthwise_conv2d", supports_conv2d, nullptr},
+};
+
+}  // namespace
+
+const LoweringFamily& conv_lowerings() {
+  static const LoweringFamily family{"conv", kLowerings};
+  return family;
+}
+
+}  // namespace tenon::cpu

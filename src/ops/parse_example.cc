@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ir/eval_context.h"
@@ -304,9 +305,12 @@ class Parser {
   std::size_t at_ = 0;
 };
 
-void check_dtypes(const EvalContext& ctx, const Plan& plan) {
+void check_plan(const EvalContext& ctx, const Plan& plan) {
+  std::unordered_set<std::string_view> keys;
   for (const auto* features : {&plan.sparse, &plan.dense, &plan.ragged}) {
     for (const Feature& f : *features) {
+      const bool alone = features == &plan.ragged || keys.insert(f.key).second;
+      if (!alone) ctx.fail_node("feature \"{}\" is asked for twice", f.key);
       if (f.dtype != DataType::kFloat32 && f.dtype != DataType::kInt64 && f.dtype != DataType::kString) {
         ctx.fail_node("feature \"{}\" is {}; float32, int64 and string are possible", f.key, dtype_name(f.dtype));
       }
@@ -319,7 +323,7 @@ void check_dtypes(const EvalContext& ctx, const Plan& plan) {
 }
 
 void parse(EvalContext& ctx, const Plan& plan) {
-  check_dtypes(ctx, plan);
+  check_plan(ctx, plan);
   const Tensor& serialized = ctx.input(0);
   if (serialized.dtype() != DataType::kString || serialized.rank() > 1 || (plan.single && serialized.rank() != 0)) {
     ctx.fail_node("serialized examples are {}", serialized.describe());

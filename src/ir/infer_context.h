@@ -42,6 +42,9 @@ class InferContext {
   std::optional<std::vector<std::int64_t>> constant_integers(int i) const;
   // A rank-0 or rank-1 integer operand read as sizes, symbols included (the result of Shape, Pack, …); nothing when unknown.
   std::optional<std::vector<Dim>> dims(int i) const;
+  // The same for any value that was inferred before this node.
+  const Tensor* constant(Value value) const { return facts_.constant(value); }
+  std::optional<std::vector<Dim>> dims(Value value) const { return facts_.dims(value); }
   Dim fresh() { return facts_.symbols().fresh(); }
   PartialShape fresh_shape(int rank) { return facts_.symbols().fresh_shape(rank); }
   std::vector<ValueType> function_types(const FunctionRef& function) { return facts_.function_types(function); }

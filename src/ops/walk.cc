@@ -1,0 +1,121 @@
+#include "ops/walk.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tenon::ops {
+namespace {
+
+// An axis of a walk after axes of size 1 are dropped and axes that continue each other are merged.
+struct WalkAxis {
+  std::int64_t size, to, from;
+};
+
+std::vector<WalkAxis> merged_axes(const Shape& sizes, const Walk& to, const Walk& from) {
+  std::vector<WalkAxis> axes;
+  for (std::size_t i = 0; i < sizes.dims().size(); ++i) {
+    const WalkAxis axis{sizes.dims()[i], to.strides[i], from.strides[i]};
+    if (axis.size == 1) continue;
+    if (!axes.empty() && axes.back().to == axis.to * axis.size && axes.back().from == axis.from * axis.size) {
+      axes.back() = {axes.back().size * axis.size, axis.to, axis.from};
+    } else {
+      axes.push_back(axis);
+    }
+  }
+  return axes;
+}
+
+template <class E>
+void copy_inner(E* to, const E* from, const WalkAxis& axis) {
+  if (axis.to == 1 && axis.from == 1) {
+    std::copy_n(from, axis.size, to);
+  } else if (axis.to == 1 && axis.from == 0) {
+    std::fill_n(to, axis.size, *from);
+  } else {
+    for (std::int64_t i = 0; i < axis.size; ++i) to[i * axis.to] = from[i * axis.from];
+  }
+}
+
+template <class E>
+void copy_axes(E* to, const E* from, std::span<const WalkAxis> axes) {
+  if (axes.empty()) {
+    *to = *from;
+  } else if (axes.size() == 1) {
+    copy_inner(to, from, axes[0]);
+  } else {
+    for (std::int64_t i = 0; i < axes[0].size; ++i) {
+      copy_axes(to + i * axes[0].to, from + i * axes[0].from, axes.subspan(1));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::int64_t> row_major_strides(const Shape& shape) {
+  std::vector<std::int64_t> strides(shape.dims().size());
+  std::int64_t step = 1;
+  for (std::size_t i = strides.size(); i-- > 0;) {
+    strides[i] = step;
+    step *= shape.dims()[i];
+  }
+  return strides;
+}
+
+void copy_walk(const Shape& sizes, Tensor& to, const Walk& to_walk, const Tensor& from, const Walk& from_walk) {
+  TENON_CHECK(to.dtype() == from.dtype());
+  if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) return;
+  const std::vector<WalkAxis> axes = merged_axes(sizes, to_walk, from_walk);
+  visit_element(to.dtype(), [&](auto tag) {
+    using E = typename decltype(tag)::type;
+    copy_axes(elements<E>(to) + to_walk.offset, elements<E>(from) + from_walk.offset, std::span<const WalkAxis>(axes));
+  });
+}
+
+void copy_range(Tensor& to, std::int64_t to_start, const Tensor& from, std::int64_t from_start, std::int64_t count) {
+  TENON_CHECK(to.dtype() == from.dtype());
+  if (count == 0) return;
+  visit_element(to.dtype(), [&](auto tag) {
+    using E = typename decltype(tag)::type;
+    std::copy_n(elements<E>(from) + from_start, count, elements<E>(to) + to_start);
+  });
+}
+
+Tensor take(const Tensor& from, int axis, std::span<const std::int64_t> indices) {
+  Shape shape = from.shape();
+  shape[axis] = static_cast<std::int64_t>(indices.size());
+  Tensor to(from.dtype(), shape);
+  if (to.num_elements() == 0) return to;
+  const std::int64_t outer = product(shape, 0, axis), inner = product(shape, axis + 1, shape.rank());
+  visit_element(to.dtype(), [&](auto tag) {
+    using E = typename decltype(tag)::type;
+    const E* source = elements<E>(from);
+    E* target = elements<E>(to);
+    for (std::int64_t o = 0; o < outer; ++o, source += from.dim(axis) * inner) {
+      for (const std::int64_t index : indices) target = std::copy_n(source + index * inner, inner, target);
+    }
+  });
+  return to;
+}
+
+void set_zero(Tensor& tensor) {
+  visit_element(tensor.dtype(), [&](auto tag) {
+    using E = typename decltype(tag)::type;
+    std::fill_n(elements<E>(tensor), tensor.num_elements(), E{});
+  });
+}
+
+void set_all(Tensor& tensor, const Tensor& value) {
+  TENON_CHECK(tensor.dtype() == value.dtype() && value.num_elements() > 0);
+  visit_element(tensor.dtype(), [&](auto tag) {
+    using E = typename decltype(tag)::type;
+    std::fill_n(elements<E>(tensor), tensor.num_elements(), *elements<E>(value));
+  });
+}
+
+std::int64_t product(const Shape& shape, int first, int last) {
+  std::int64_t result = 1;
+  for (int i = first; i < last; ++i) result *= shape[i];
+  return result;
+}
+
+}  // namespace tenon::ops

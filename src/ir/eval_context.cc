@@ -31,6 +31,10 @@ std::vector<std::int64_t> EvalContext::integers(int i) const {
     const auto values = tensor.flat<std::int64_t>();
     return {values.begin(), values.end()};
   }
+  if (tensor.dtype() == DataType::kInt16) {
+    const auto values = tensor.flat<std::int16_t>();
+    return {values.begin(), values.end()};
+  }
   fail_node("input {} must be int32 or int64, it is {}", i, tensor.describe());
 }
 

@@ -48,7 +48,7 @@ class EvalContext {
   // Null: run serially.
   ThreadTeam* team() const { return team_; }
 
-  // The elements of an int32 or int64 operand of any shape. Throws kInvalidArgument for other dtypes.
+  // The elements of an int16, int32 or int64 operand of any shape. Throws kInvalidArgument for other dtypes.
   std::vector<std::int64_t> integers(int i) const;
   // The one element of an integer operand.
   std::int64_t integer(int i) const;

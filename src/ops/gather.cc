@@ -96,7 +96,7 @@ void infer_gather_nd(InferContext& ctx) {
 
 void evaluate_gather_nd(EvalContext& ctx) {
   const Tensor params = ctx.input(0), indices = ctx.input(1);
-  if (indices.rank() == 0 || indices.dim(indices.rank() - 1) > params.rank()) {
+  if (params.rank() == 0 || indices.rank() == 0 || indices.dim(indices.rank() - 1) > params.rank()) {
     ctx.fail_node("indices {} do not address {}", indices.describe(), params.describe());
   }
   const bool ignore = ctx.attrs().get_or<std::string>("bad_indices_policy", "") == "IGNORE";
@@ -141,6 +141,7 @@ void evaluate_one_hot(EvalContext& ctx) {
   const int axis = ctx.normalize_axis(ctx.attrs().get_or<std::int64_t>("axis", -1), indices.rank() + 1);
   const std::int64_t depth = ctx.integer(1);
   if (depth < 0) ctx.fail_node("the depth is {}", depth);
+  expect_rank(ctx, 1, 0);
   if (on.rank() != 0 || off.rank() != 0) ctx.fail_node("on_value is {} and off_value {}; scalars are needed", on.describe(), off.describe());
   std::vector<std::int64_t> dims = indices.shape().dims();
   dims.insert(dims.begin() + axis, depth);

@@ -240,18 +240,17 @@ void evaluate_broadcast_gradient_args(EvalContext& ctx) {
 // fill: dims, value.
 void infer_fill(InferContext& ctx) {
   ctx.expect_inputs(2);
-  ctx.expect_rank(1, 0);
   ctx.set_output(0, ctx.input_dtype(1), listed_shape(ctx, 0));
   const auto length = ctx.node().outputs[0].shape;
   const auto value = ctx.dims(1);
-  if (value && length.fully_known() && length.rank() == 1 && length[0].size() <= 254) {
+  if (value && value->size() == 1 && length.fully_known() && length.rank() == 1 && length[0].size() <= 254) {
     ctx.set_dims(0, std::vector<Dim>(static_cast<std::size_t>(length[0].size()), value->at(0)));
   }
 }
 
 void evaluate_fill(EvalContext& ctx) {
   const Tensor value = ctx.input(1);
-  if (value.rank() != 0) ctx.fail_node("the value must be a scalar, it is {}", value.describe());
+  if (value.num_elements() != 1 || value.rank() > 1) ctx.fail_node("the value must be a scalar, it is {}", value.describe());
   set_all(ctx.allocate(0, value.dtype(), shape_operand(ctx, 0, true)), value);
 }
 

@@ -177,7 +177,7 @@ DepthAxes depth_axes(const ir::Attrs& attrs) {
 
 std::int64_t block_size(const ir::Attrs& attrs) {
   const auto block = attrs.get<std::int64_t>("block_size");
-  if (block < 1 || block > 1 << 20) fail(ErrorCode::kInvalidModel, "block_size is {}", block);
+  if (block < 2 || block > 1 << 20) fail(ErrorCode::kInvalidModel, "block_size is {}", block);
   return block;
 }
 
@@ -188,21 +188,20 @@ void infer_depth(InferContext& ctx) {
   const std::int64_t block = block_size(ctx.attrs());
   ctx.expect_rank(0, axes.rank);
   if (!ctx.input_shape(0).known_rank()) return ctx.set_output(0, ctx.input_dtype(0), ctx.fresh_shape(axes.rank));
-  PartialShape shape = ctx.input_shape(0);
+  std::vector<Dim> dims = ctx.input_shape(0).dims();
   const auto scale = [&](int axis, std::int64_t factor, bool up) {
-    if (!up && shape[axis].known() && shape[axis].size() % factor != 0) {
-      ctx.fail_node("axis {} of {} is no multiple of {}", axis, shape.to_string(), factor);
-    }
+    Dim& dim = dims[static_cast<std::size_t>(axis)];
+    if (!up && dim.known() && dim.size() % factor != 0) ctx.fail_node("axis {} of size {} is no multiple of {}", axis, dim.size(), factor);
     if (up) {
-      shape[axis] = multiply(ctx, shape[axis], factor);
+      dim = multiply(ctx, dim, factor);
     } else if (factor != 1) {
-      shape[axis] = shape[axis].known() ? Dim(shape[axis].size() / factor) : ctx.fresh();
+      dim = dim.known() ? Dim(dim.size() / factor) : ctx.fresh();
     }
   };
   scale(axes.height, block, !kToDepth);
   scale(axes.width, block, !kToDepth);
   scale(axes.channel, block * block, kToDepth);
-  ctx.set_output(0, ctx.input_dtype(0), std::move(shape));
+  ctx.set_output(0, ctx.input_dtype(0), PartialShape(std::move(dims)));
 }
 
 template <bool kToDepth>

@@ -2,7 +2,8 @@
 target_compile_definitions(tenon_backend_cpu PRIVATE HWY_BASELINE_TARGETS=HWY_SSE4)
 # Plain loops that the compiler turns into vectors.
 set_source_files_properties(
-  backends/cpu/kernels/cast.cc backends/cpu/kernels/elementwise.cc PROPERTIES COMPILE_OPTIONS -O3)
+  backends/cpu/kernels/cast.cc backends/cpu/kernels/elementwise.cc backends/cpu/kernels/transpose.cc
+  backends/cpu/kernels/strided_copy.cc PROPERTIES COMPILE_OPTIONS -O3)
 
 # One source per instruction set; which one runs is chosen at run time (base/cpu_info.h).
 set(kernels ${CMAKE_CURRENT_SOURCE_DIR}/backends/cpu/kernels)

@@ -17,22 +17,29 @@ std::vector<double> normalised(const std::vector<float>& x, const std::vector<fl
     for (int64_t i = 0; i < length; ++i) variance += (y[at + i] - mean) * (y[at + i] - mean);
     variance /= length;
     for (int64_t i = 0; i < length; ++i) {
-      y[at + i] = (y[at + i] - mean) / std::sqrt(variance + epsilon) * (gamma.empty() ? 1 : gamma[i]) + (beta.empty() ? 0 : beta[i]);
+      y[at + i] =
+          (y[at + i] - mean) / std::sqrt(variance + epsilon) * (gamma.empty() ? 1 : gamma[i]) + (beta.empty() ? 0 : beta[i]);
     }
   }
   return y;
 }
 
 TEST(LayerNorm, MatchesDoublePrecision) {
-  for (const auto& [rows, length] : std::vector<std::pair<int64_t, int64_t>>{
-           {1, 1}, {3, 5}, {2, 16}, {7, 67}, {128, 768}, {0, 8}, {4, 0}, {300, 1023}}) {
+  for (const auto& [rows, length] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 5}, {2, 16}, {7, 67}, {128, 768}, {0, 8}, {4, 0}, {300, 1023}}) {
     for (int parts = 0; parts < 8; ++parts) {
       SCOPED_TRACE(testing::Message() << rows << " x " << length << " parts " << parts);
-      const std::vector<float> x = random_floats(rows * length, -1, 5), r = random_floats(parts & 1 ? rows * length : 0, -2, 2, 2),
-                               gamma = random_floats(parts & 2 ? length : 0, 0, 2, 3), beta = random_floats(parts & 4 ? length : 0, -1, 1, 4);
+      const std::vector<float> x = random_floats(rows * length, -1, 5),
+                               r = random_floats(parts & 1 ? rows * length : 0, -2, 2, 2),
+                               gamma = random_floats(parts & 2 ? length : 0, 0, 2, 3),
+                               beta = random_floats(parts & 4 ? length : 0, -1, 1, 4);
       std::vector<float> y(x.size()), in_place = x, sum(x.size());
-      LayerNormData data{.x = x.data(), .residual = parts & 1 ? r.data() : nullptr, .gamma = parts & 2 ? gamma.data() : nullptr,
-                         .beta = parts & 4 ? beta.data() : nullptr, .y = y.data(), .sum = sum.data()};
+      LayerNormData data{.x = x.data(),
+                         .residual = parts & 1 ? r.data() : nullptr,
+                         .gamma = parts & 2 ? gamma.data() : nullptr,
+                         .beta = parts & 4 ? beta.data() : nullptr,
+                         .y = y.data(),
+                         .sum = sum.data()};
       const LayerNorm shape{rows, length, 1e-3f};
       layer_norm(shape, data, single_team());
       expect_near(y, normalised(x, r, length, 1e-3f, gamma, beta), 1e-5, 3e-6);

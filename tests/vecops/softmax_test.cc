@@ -17,7 +17,8 @@ std::vector<double> reference(const std::vector<float>& x, int64_t rows, int64_t
     double maximum = -kInf, sum = 0;
     for (int64_t i = 0; i < length; ++i) maximum = std::max<double>(maximum, v[i]);
     for (int64_t i = 0; i < length; ++i) sum += std::exp(v[i] - maximum);
-    for (int64_t i = 0; i < length; ++i) y[r * length + i] = log ? v[i] - maximum - std::log(sum) : std::exp(v[i] - maximum) / sum;
+    for (int64_t i = 0; i < length; ++i)
+      y[r * length + i] = log ? v[i] - maximum - std::log(sum) : std::exp(v[i] - maximum) / sum;
   }
   return y;
 }

@@ -8,9 +8,9 @@
 // clang-format off: the order matters
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/layer_norm.cc"
+#include "backends/cpu/kernels/partial-inl.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "backends/cpu/kernels/partial-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -80,7 +80,8 @@ HWY_INLINE float SumOfSquares(const float* x, size_t n, float mean) {
 }
 
 template <bool kGamma, bool kBeta>
-HWY_INLINE void Normalise(const float* x, float* y, size_t n, float mean, float scale, const float* gamma, const float* beta) {
+HWY_INLINE void Normalise(const float* x, float* y, size_t n, float mean, float scale, const float* gamma,
+                          const float* beta) {
   const D d;
   const V m = hn::Set(d, mean), s = hn::Set(d, scale);
   for (size_t i = 0; i < n; i += hn::Lanes(d)) {
@@ -160,7 +161,8 @@ void InstanceNormBlocks(const InstanceNorm& shape, const InstanceNormData& data,
   const auto lanes = static_cast<int64_t>(hn::Lanes(D()));
   for (int64_t i = begin; i < end; ++i) {
     const int64_t first = i % per_image * 16;
-    for (int64_t c = first; c < HWY_MIN(first + 16, shape.channels); c += lanes) NormaliseChannels(shape, data, i / per_image, c);
+    for (int64_t c = first; c < HWY_MIN(first + 16, shape.channels); c += lanes)
+      NormaliseChannels(shape, data, i / per_image, c);
   }
 }
 

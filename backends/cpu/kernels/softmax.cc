@@ -8,9 +8,9 @@
 // clang-format off: the order matters
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/softmax.cc"
+#include "backends/cpu/kernels/softmax-inl.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "backends/cpu/kernels/softmax-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -62,9 +62,8 @@ using RowsFunction = void(const float* x, float* y, int64_t rows, int64_t length
 
 void run_rows(RowsFunction* function, const float* x, float* y, int64_t rows, int64_t length, ThreadTeam& team) {
   if (length <= 0) return;
-  for_shares(split_work(rows, 20 + 0.35 * static_cast<double>(length)), team, [&](int64_t begin, int64_t end) {
-    function(x + begin * length, y + begin * length, end - begin, length);
-  });
+  for_shares(split_work(rows, 20 + 0.35 * static_cast<double>(length)), team,
+             [&](int64_t begin, int64_t end) { function(x + begin * length, y + begin * length, end - begin, length); });
 }
 
 }  // namespace

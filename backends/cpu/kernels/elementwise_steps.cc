@@ -5,10 +5,10 @@
 
 #include "backends/cpu/kernels/dispatch.h"
 
-// clang-format off: the order matters
+// clang-format off
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/elementwise_steps.cc"
-#include "hwy/foreach_target.h"
+#include "hwy/foreach_target.h"  // must come first
 #include "hwy/highway.h"
 #include "backends/cpu/kernels/partial-inl.h"
 #include "backends/cpu/kernels/vector_math-inl.h"

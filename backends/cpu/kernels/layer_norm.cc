@@ -5,12 +5,12 @@
 #include "backends/cpu/kernels/dispatch.h"
 #include "backends/cpu/kernels/shares.h"
 
-// clang-format off: the order matters
+// clang-format off
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/layer_norm.cc"
-#include "backends/cpu/kernels/partial-inl.h"
-#include "hwy/foreach_target.h"
+#include "hwy/foreach_target.h"  // must come first
 #include "hwy/highway.h"
+#include "backends/cpu/kernels/partial-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();

@@ -6,28 +6,26 @@
 namespace tenon::ops {
 
 const OpFamily& binary_family();
-const OpFamily& matmul_family();
-const OpFamily& reduce_family();
-const OpFamily& unary_family();
 const OpFamily& cast_family();
 const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& core_family();
 const OpFamily& fused_family();
-const OpFamily& misc_family();
-const OpFamily& parse_example_family();
-const OpFamily& tables_family();
-const OpFamily& tensor_array_family();
-const OpFamily& tensor_list_family();
 const OpFamily& fused_conv_family();
 const OpFamily& gather_family();
+const OpFamily& matmul_family();
+const OpFamily& misc_family();
 const OpFamily& pad_family();
+const OpFamily& parse_example_family();
+const OpFamily& reduce_family();
 const OpFamily& scatter_family();
 const OpFamily& shape_family();
 const OpFamily& slice_family();
 const OpFamily& space_batch_family();
 const OpFamily& strided_slice_family();
 const OpFamily& tables_family();
+const OpFamily& tensor_array_family();
+const OpFamily& tensor_list_family();
 const OpFamily& transpose_family();
 const OpFamily& unary_family();
 const OpFamily& variables_family();
@@ -35,28 +33,26 @@ const OpFamily& variables_family();
 std::span<const OpFamily* const> families() {
   static const std::array list = {
       &binary_family(),
-      &matmul_family(),
-      &reduce_family(),
-      &unary_family(),
       &cast_family(),
       &concat_family(),
       &control_flow_family(),
       &core_family(),
       &fused_family(),
-      &misc_family(),
-      &parse_example_family(),
-      &tables_family(),
-      &tensor_array_family(),
-      &tensor_list_family(),
       &fused_conv_family(),
       &gather_family(),
+      &matmul_family(),
+      &misc_family(),
       &pad_family(),
+      &parse_example_family(),
+      &reduce_family(),
       &scatter_family(),
       &shape_family(),
       &slice_family(),
       &space_batch_family(),
       &strided_slice_family(),
       &tables_family(),
+      &tensor_array_family(),
+      &tensor_list_family(),
       &transpose_family(),
       &unary_family(),
       &variables_family(),

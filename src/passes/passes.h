@@ -1,0 +1,59 @@
+// The passes over a graph. Each returns whether it changed anything, keeps the graph valid and its outputs equal up to float32
+// rounding, and touches no dtype but float32 unless it says so. Types of values are kept up to date. Graphs with TF1 control flow
+// (switch, merge, enter, exit) must not be given to them.
+#pragma once
+
+#include <functional>
+
+#include "ir/graph.h"
+#include "tensor/partial_shape.h"
+
+namespace tenon::passes {
+
+struct FoldOptions {
+  // A value that is constant although no const node says so (a frozen variable's); invalid tensor: none. May be empty.
+  std::function<Tensor(ir::Value)> constant;
+  // Results of folding stay below this many bytes, or below four times their operands when that is more.
+  std::int64_t max_bytes = 1 << 22;
+};
+
+// read_variable(frozen) -> const; add(const, const) -> const; shape(x[2,3]) -> const. Any dtype. Infers all types.
+bool fold_constants(ir::Graph& graph, const FoldOptions& options, SymbolSource& symbols);
+// identity(x) -> x; control edges that order nothing vanish; nodes that nobody needs vanish. Any dtype.
+bool remove_identities(ir::Graph& graph);
+// Two pure nodes of the same op, attributes and operands -> one. Any dtype.
+bool merge_duplicates(ir::Graph& graph);
+// squeeze, expand_dims, transpose of size-1 dims -> reshape; reshape(reshape(x)) -> reshape(x); reshape or transpose that does
+// nothing -> x; transpose(transpose(x)) -> transpose(x); targets of reshape become constant; pow(x, 2) -> square(x); x / 4 ->
+// x * 0.25; x * 1 -> x. Any dtype, arithmetic float32 only.
+bool simplify(ir::Graph& graph);
+// NCHW convolutions, pools, bias adds, batch norms -> NHWC between transposes; transposes then move through element-wise ops,
+// concatenation, reductions and pads to where they cancel.
+bool use_nhwc(ir::Graph& graph);
+// einsum of two operands -> batch_matmul between transposes and reshapes.
+bool lower_einsum(ir::Graph& graph);
+// conv2d, depthwise_conv2d, conv3d, conv2d_transpose, matmul, batch_matmul in float32 -> fused_*.
+bool lower_to_fused(ir::Graph& graph);
+// space_to_batch -> convolution -> batch_to_space: a dilated convolution.
+bool fuse_dilation(ir::Graph& graph);
+// reshape(matmul(reshape(x), w)) -> fused_matmul(x, w) when the reshapes only merge and restore the leading dims.
+bool flatten_matmul(ir::Graph& graph);
+// x * sigmoid(x) -> swish(x); 0.5 x (1 + erf(x / sqrt 2)) -> gelu(x); x relu6(x + 3) / 6 -> hard_swish(x); … in their spellings.
+bool fuse_activations(ir::Graph& graph);
+// (x - mean) * rsqrt(variance + epsilon) * gamma + beta in its spellings -> layer_norm.
+bool fuse_layer_norm(ir::Graph& graph);
+// add(x, y) -> layer_norm: the sum moves into layer_norm. After fuse_epilogue.
+bool fuse_layer_norm_residual(ir::Graph& graph);
+// Multiplications and additions of constants by channel (batch norms, biases) go into the weights and bias of the convolution or
+// matmul before them; else two or more of them -> channel_affine.
+bool fold_batch_norm(ir::Graph& graph);
+// Zero padding before a convolution becomes its explicit padding; of max_pool too where the padding is -inf.
+bool fold_padding(ir::Graph& graph);
+// softmax(scale q k^T + mask) v -> attention, with the transposes of heads around it.
+bool fuse_attention(ir::Graph& graph);
+// activation(conv(x) + bias + y) -> conv with an epilogue; matmul and channel_affine likewise.
+bool fuse_epilogue(ir::Graph& graph);
+// Trees of element-wise float32 ops -> elementwise, one pass over memory.
+bool fuse_elementwise(ir::Graph& graph);
+
+}  // namespace tenon::passes

@@ -130,16 +130,20 @@ void decode_asset(std::string_view bytes, std::vector<AssetFileDef>& assets) {
   assets.push_back(std::move(asset));
 }
 
-std::string decode_any(std::string_view bytes) {
-  std::string value;
+void decode_any(std::string_view bytes, Collection& collection) {
+  std::string& value = collection.any_list.emplace_back();
   for (Fields fields(bytes, "google.protobuf.Any"); fields.next();) {
-    if (fields.number() == 2) {
-      value = fields.string();
-    } else {
-      fields.skip();
+    switch (fields.number()) {
+      case 1:
+        collection.any_type_url = fields.string();
+        break;
+      case 2:
+        value = fields.string();
+        break;
+      default:
+        fields.skip();
     }
   }
-  return value;
 }
 
 // NodeList, BytesList, Int64List, FloatList, AnyList: `each` gets the one field of each.
@@ -176,7 +180,7 @@ Collection decode_collection(MapEntry entry) {
                           [&](Fields& list) { list.each_float([&](float v) { collection.float_list.push_back(v); }); });
         break;
       case 5:
-        decode_value_list(fields.bytes(), [&](Fields& list) { collection.any_list.push_back(decode_any(list.bytes())); });
+        decode_value_list(fields.bytes(), [&](Fields& list) { decode_any(list.bytes(), collection); });
         break;
       default:
         fields.skip();

@@ -54,6 +54,7 @@ void decode_frozen_graph(std::string_view bytes, Model& model) {
   MetaGraph& meta_graph = model.meta_graphs.emplace_back();
   meta_graph.tags = {"serve"};
   decode_graph(bytes, model.storage, meta_graph.graph);
+  meta_graph.graph.raw = bytes;
   check_unique_names(meta_graph.graph);
 }
 

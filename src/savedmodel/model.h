@@ -62,7 +62,8 @@ struct Collection {
   std::vector<std::int64_t> int_list;
   std::vector<float> float_list;
   std::vector<std::string> any_list;
-  std::string_view raw;  // CollectionDef as in the file
+  std::string any_type_url;  // of any_list's messages: "type.googleapis.com/tensorflow.AssetFileDef"
+  std::string_view raw;      // CollectionDef as in the file
 };
 
 // How a TF1 session saves and restores; node and tensor names.
@@ -77,6 +78,7 @@ struct GraphDef {
   std::vector<FunctionDef> functions;
   int producer = 0;  // TensorFlow's graph version
   int min_consumer = 0;
+  std::string_view raw;  // GraphDef as in the file; only set for a frozen graph
 };
 
 // TF2's objects, in file order; a child's id is its index here.
@@ -113,7 +115,7 @@ struct MetaGraph {
   std::vector<Collection> collections;
   std::optional<SaverDef> saver;
   std::string_view object_graph;  // serialized SavedObjectGraph; empty for TF1. See decode_object_graph.
-  std::string_view raw;           // MetaGraphDef as in the file; empty for a frozen graph
+  std::string_view raw;           // MetaGraphDef as in the file; empty for a frozen graph, see graph.raw
 
   const SignatureDef* find_signature(std::string_view key) const noexcept;
   const Collection* find_collection(std::string_view name) const noexcept;

@@ -318,8 +318,9 @@ std::string encode_shape(const std::vector<std::int64_t>& dims, bool known_rank)
   protozero::pbf_writer shape(bytes);
   if (!known_rank) shape.add_bool(3, true);
   for (std::int64_t dim : dims) {
-    protozero::pbf_writer message(shape, 2);
-    if (dim != 0) message.add_int64(1, dim);
+    std::string message;  // a nested writer would leave an empty one out
+    if (dim != 0) protozero::pbf_writer(message).add_int64(1, dim);
+    shape.add_message(2, message);
   }
   return bytes;
 }

@@ -159,9 +159,11 @@ std::string encode_slice(const TensorSlice& slice) {
   std::string bytes;
   protozero::pbf_writer writer(bytes);
   for (const TensorSlice::Extent& extent : slice.extents) {
-    protozero::pbf_writer message(writer, 1);
+    std::string bytes_of_extent;  // a nested writer would leave an empty one out
+    protozero::pbf_writer message(bytes_of_extent);
     if (extent.start != 0) message.add_int64(1, extent.start);
     if (extent.length >= 0) message.add_int64(2, extent.length);
+    writer.add_message(1, bytes_of_extent);
   }
   return bytes;
 }

@@ -37,9 +37,10 @@ struct AssetContent {
 
 struct WriteOptions {
   std::vector<MetaGraphEdit> edits;
-  std::vector<AssetContent> assets;
-  bool replace = false;        // an existing output folder is replaced
-  bool link_variables = true;  // hard links where possible; else copies
+  std::vector<AssetContent> assets;      // one that the original has too is replaced
+  std::vector<std::string> drop_assets;  // files of the original's assets folder to leave out
+  bool replace = false;                  // an existing output folder is replaced
+  bool link_variables = true;            // hard links where possible; else copies
 };
 
 struct WriteReport {

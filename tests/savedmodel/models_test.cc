@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "savedmodel/load.h"
 #include "savedmodel/variables.h"
+#include "savedmodel/write.h"
 
 namespace tenon::saved {
 namespace {
@@ -76,6 +77,28 @@ TEST_P(EveryModel, VariablesAreFoundAndVerified) {
   }
 }
 
+// What was read as structs and is written from structs says the same.
+TEST_P(EveryModel, SurvivesSerialization) {
+  const Model model = load(GetParam());
+  for (std::size_t i = 0; i < model.meta_graphs.size(); ++i) {
+    MetaGraphEdit edit;
+    edit.meta_graph = i;
+    edit.nodes.emplace();
+    edit.functions.emplace();
+    for (const NodeDef& node : model.meta_graphs[i].graph.nodes) edit.nodes->push_back(node.edited());
+    for (const FunctionDef& function : model.meta_graphs[i].graph.functions) {
+      edit.functions->push_back(function.edited());
+      for (NodeDef& node : edit.functions->back().nodes) node = node.edited();
+    }
+    const std::string once = serialize(model, {edit});
+    const Model copy = load_bytes(once, nullptr, "copy");
+    ASSERT_EQ(copy.meta_graphs.size(), model.meta_graphs.size());
+    EXPECT_EQ(copy.meta_graphs[i].graph.nodes.size(), model.meta_graphs[i].graph.nodes.size());
+    EXPECT_EQ(copy.meta_graphs[i].graph.functions.size(), model.meta_graphs[i].graph.functions.size());
+    EXPECT_EQ(serialize(copy, {}), once);
+  }
+}
+
 std::string test_name(const ::testing::TestParamInfo<std::filesystem::path>& info) {
   std::string name = std::filesystem::relative(info.param, testing::models_directory()).string();
   std::replace_if(
@@ -86,7 +109,7 @@ std::string test_name(const ::testing::TestParamInfo<std::filesystem::path>& inf
 INSTANTIATE_TEST_SUITE_P(Models, EveryModel, ::testing::ValuesIn(testing::all_models()), test_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EveryModel);
 
-// Not a test: writes what tools/check_savedmodel.py compares with TensorFlow's own readers.
+// Not tests: they write what tools/check_savedmodel.py compares with TensorFlow.
 TEST(Dump, DISABLED_Variables) {
   const char* path = std::getenv("TENON_DUMP");
   ASSERT_NE(path, nullptr);
@@ -106,6 +129,26 @@ TEST(Dump, DISABLED_Variables) {
       out << directory.string() << '\t' << entry.key << '\t' << tensor.describe() << '\t' << hash128(bytes).to_string()
           << '\n';
     }
+  }
+}
+
+TEST(Dump, DISABLED_Rewritten) {
+  const char* path = std::getenv("TENON_DUMP");
+  ASSERT_NE(path, nullptr);
+  const std::vector<std::filesystem::path> models = testing::all_models();
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const Model model = load(models[i]);
+    WriteOptions options;
+    MetaGraphEdit& edit = options.edits.emplace_back();
+    edit.nodes.emplace();
+    edit.functions.emplace();
+    for (const NodeDef& node : model.meta_graphs[0].graph.nodes) edit.nodes->push_back(node.edited());
+    for (const FunctionDef& function : model.meta_graphs[0].graph.functions) {
+      edit.functions->push_back(function.edited());
+      for (NodeDef& node : edit.functions->back().nodes) node = node.edited();
+    }
+    write(model, std::filesystem::path(path) / std::to_string(i), options);
+    std::ofstream(std::filesystem::path(path) / std::to_string(i) / "origin") << models[i].string();
   }
 }
 

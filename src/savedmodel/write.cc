@@ -1,0 +1,132 @@
+#include "savedmodel/write.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/error.h"
+
+namespace tenon::saved {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Folders nested deeper than this are links in a circle.
+constexpr int kMaxFolderDepth = 32;
+
+fs::path resolve(const fs::path& path) {
+  std::error_code error;
+  fs::path resolved = fs::weakly_canonical(fs::absolute(path), error);
+  if (error) fail(ErrorCode::kIo, "resolving \"{}\" failed: {}", path.string(), error.message());
+  return resolved.has_filename() ? resolved : resolved.parent_path();
+}
+
+bool is_inside(const fs::path& path, const fs::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
+}
+
+void check_output(const Model& model, const fs::path& output, bool replace) {
+  const fs::path target = resolve(output);
+  const fs::path source = resolve(model.directory.empty() ? model.file : model.directory);
+  if (is_inside(target, source) || is_inside(source, target)) {
+    fail(ErrorCode::kInvalidArgument, "the output \"{}\" is, holds or lies in the input \"{}\"; name another folder",
+         output.string(), source.string());
+  }
+  if (!replace || !fs::exists(target)) return;
+  const bool replaceable = fs::is_directory(target) && (fs::is_empty(target) || fs::exists(target / "saved_model.pb") ||
+                                                        fs::exists(target / "saved_model.pbtxt"));
+  if (!replaceable) {
+    fail(ErrorCode::kInvalidArgument, "\"{}\" holds something else than a SavedModel and is not replaced", output.string());
+  }
+}
+
+class FolderWriter {
+ public:
+  FolderWriter(const Model& model, const fs::path& target, const WriteOptions& options)
+      : source_(model.directory), target_(target), options_(options) {
+    for (const AssetContent& asset : options.assets) replaced_.insert(fs::path(asset.filename).lexically_normal());
+    for (const std::string& name : options.drop_assets) replaced_.insert(fs::path(name).lexically_normal());
+  }
+
+  void write_graph(const std::string& bytes) {
+    FileWriter file(target_ / "saved_model.pb");
+    file.append(bytes);
+    file.close();
+  }
+
+  // Copies what belongs to the model; everything else is reported.
+  void copy_original() {
+    if (source_.empty()) return;
+    std::set<std::string> names;  // sorted: the report shall not depend on the file system
+    for (const fs::directory_entry& entry : fs::directory_iterator(source_)) names.insert(entry.path().filename().string());
+    for (const std::string& name : names) {
+      const bool is_folder = fs::is_directory(source_ / name);
+      if (is_folder && (name == "variables" || name == "assets" || name == "assets.extra")) {
+        copy_folder(name, name == "variables" && options_.link_variables, 0);
+      } else if (name != "saved_model.pb" && name != "saved_model.pbtxt") {
+        report_.dropped.push_back(is_folder ? name + "/" : name);
+      }
+    }
+  }
+
+  void write_assets() {
+    for (const AssetContent& asset : options_.assets) {
+      const fs::path name = fs::path(asset.filename).lexically_normal();
+      if (name.empty() || name.is_absolute() || *name.begin() == "..") {
+        fail(ErrorCode::kInvalidArgument, "asset \"{}\": its name leads out of the assets folder", asset.filename);
+      }
+      const fs::path path = target_ / "assets" / name;
+      fs::create_directories(path.parent_path());
+      FileWriter file(path);
+      asset.write(file);
+      file.close();
+    }
+  }
+
+  WriteReport take_report() { return std::move(report_); }
+
+ private:
+  void copy_folder(const fs::path& relative, bool link, int depth) {
+    if (depth > kMaxFolderDepth) {
+      fail(ErrorCode::kIo, "\"{}\": its folders lead in a circle", (source_ / relative).string());
+    }
+    fs::create_directories(target_ / relative);
+    for (const fs::directory_entry& entry : fs::directory_iterator(source_ / relative)) {
+      const fs::path name = relative / entry.path().filename();
+      if (replaced_.contains(name.lexically_relative("assets"))) continue;
+      if (entry.is_directory()) {
+        copy_folder(name, link, depth + 1);
+      } else if (entry.is_regular_file()) {
+        copy_file(entry.path(), target_ / name, link);
+      } else {
+        report_.dropped.push_back(name.string());
+      }
+    }
+  }
+
+  fs::path source_;
+  fs::path target_;
+  const WriteOptions& options_;
+  std::set<fs::path> replaced_;  // relative to assets/
+  WriteReport report_;
+};
+
+}  // namespace
+
+WriteReport write(const Model& model, const fs::path& output, const WriteOptions& options) {
+  try {
+    check_output(model, output, options.replace);
+    const std::string graph = serialize(model, options.edits);
+    StagedDirectory staged(output, options.replace);
+    FolderWriter writer(model, staged.path(), options);
+    writer.write_graph(graph);
+    writer.copy_original();
+    writer.write_assets();
+    staged.commit();
+    return writer.take_report();
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorCode::kIo, "writing \"{}\" failed: {}", output.string(), error.what());
+  }
+}
+
+}  // namespace tenon::saved

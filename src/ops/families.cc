@@ -6,6 +6,13 @@
 namespace tenon::ops {
 
 const OpFamily& binary_family();
+const OpFamily& matmul_family();
+const OpFamily& reduce_family();
+const OpFamily& rank_family();
+const OpFamily& scan_family();
+const OpFamily& segment_family();
+const OpFamily& histogram_family();
+const OpFamily& unary_family();
 const OpFamily& cast_family();
 const OpFamily& concat_family();
 const OpFamily& control_flow_family();
@@ -33,6 +40,13 @@ const OpFamily& variables_family();
 std::span<const OpFamily* const> families() {
   static const std::array list = {
       &binary_family(),
+      &matmul_family(),
+      &reduce_family(),
+      &rank_family(),
+      &scan_family(),
+      &segment_family(),
+      &histogram_family(),
+      &unary_family(),
       &cast_family(),
       &concat_family(),
       &control_flow_family(),

@@ -13,8 +13,11 @@ OpenModel::OpenModel(const std::string& path, const std::vector<std::string>& ta
   const saved::RestorePlan plan = saved::plan_restore(*meta_graph_, bundle_ ? &*bundle_ : nullptr);
   for (const saved::RestoreTarget& target : plan.targets) {
     restore_.emplace(target.node, target);
-    const ir::Node* node = module_->main->find(target.node);
-    if (node != nullptr && runtime::is_variable_handle(*node)) restore_.emplace(runtime::variable_name(*node), target);
+    // The saver's handle and the signature's are two nodes with one shared name; the module holds only what signatures need.
+    const saved::NodeDef* node = meta_graph_->find_node(target.node);
+    if (node == nullptr) continue;
+    const std::string shared_name = node->string_attr("shared_name", "");
+    if (!shared_name.empty()) restore_.emplace(shared_name, target);
   }
 }
 

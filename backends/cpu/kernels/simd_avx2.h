@@ -18,3 +18,11 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_p
 // The second operand where either is NaN.
 inline Floats minimum(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 inline Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+
+// a * 2^n for the integer n, given both as floats and as integers; exact into the subnormals and to infinity.
+inline Floats scale_by_power_of_two(Floats a, Floats, Ints n) {
+  const Ints half = n >> 1;
+  return a * reinterpret_cast<Floats>((half + 127) << 23) * reinterpret_cast<Floats>((n - half + 127) << 23);
+}
+
+inline Floats fast_reciprocal(Floats x) { return splat(1.0f) / x; }

@@ -16,3 +16,13 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_p
 // The second operand where either is NaN.
 inline Floats minimum(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 inline Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+
+// a * 2^n for the integer n, given both as floats and as integers; exact into the subnormals and to infinity.
+inline Floats scale_by_power_of_two(Floats a, Floats n, Ints) { return _mm512_scalef_ps(a, n); }
+
+// 1 / x for x of at least 1, infinity included, to about one unit in the last place.
+inline Floats fast_reciprocal(Floats x) {
+  const Floats r = _mm512_rcp14_ps(x);
+  const Floats refined = _mm512_fmadd_ps(r, _mm512_fnmadd_ps(x, r, _mm512_set1_ps(1.0f)), r);
+  return _mm512_mask_mov_ps(refined, _mm512_cmp_ps_mask(x, _mm512_set1_ps(1e38f), _CMP_GT_OQ), r);
+}

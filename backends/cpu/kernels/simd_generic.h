@@ -25,3 +25,11 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
 // The second operand where either is NaN.
 inline Floats minimum(Floats a, Floats b) { return a < b ? a : b; }
 inline Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
+
+// a * 2^n for the integer n, given both as floats and as integers; exact into the subnormals and to infinity.
+inline Floats scale_by_power_of_two(Floats a, Floats, Ints n) {
+  const Ints half = n >> 1;
+  return a * reinterpret_cast<Floats>((half + 127) << 23) * reinterpret_cast<Floats>((n - half + 127) << 23);
+}
+
+inline Floats fast_reciprocal(Floats x) { return splat(1.0f) / x; }

@@ -20,11 +20,9 @@ const OpFamily& core_family();
 const OpFamily& fused_family();
 const OpFamily& fused_conv_family();
 const OpFamily& gather_family();
-const OpFamily& matmul_family();
 const OpFamily& misc_family();
 const OpFamily& pad_family();
 const OpFamily& parse_example_family();
-const OpFamily& reduce_family();
 const OpFamily& scatter_family();
 const OpFamily& shape_family();
 const OpFamily& slice_family();
@@ -34,7 +32,6 @@ const OpFamily& tables_family();
 const OpFamily& tensor_array_family();
 const OpFamily& tensor_list_family();
 const OpFamily& transpose_family();
-const OpFamily& unary_family();
 const OpFamily& variables_family();
 
 std::span<const OpFamily* const> families() {
@@ -54,11 +51,9 @@ std::span<const OpFamily* const> families() {
       &fused_family(),
       &fused_conv_family(),
       &gather_family(),
-      &matmul_family(),
       &misc_family(),
       &pad_family(),
       &parse_example_family(),
-      &reduce_family(),
       &scatter_family(),
       &shape_family(),
       &slice_family(),
@@ -68,7 +63,6 @@ std::span<const OpFamily* const> families() {
       &tensor_array_family(),
       &tensor_list_family(),
       &transpose_family(),
-      &unary_family(),
       &variables_family(),
   };
   return list;

@@ -6,27 +6,31 @@
 namespace tenon::ops {
 
 const OpFamily& binary_family();
-const OpFamily& matmul_family();
-const OpFamily& reduce_family();
-const OpFamily& rank_family();
-const OpFamily& scan_family();
-const OpFamily& segment_family();
-const OpFamily& histogram_family();
-const OpFamily& unary_family();
 const OpFamily& cast_family();
 const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& core_family();
-const OpFamily& fused_family();
 const OpFamily& fused_conv_family();
+const OpFamily& fused_family();
 const OpFamily& gather_family();
 const OpFamily& misc_family();
 const OpFamily& pad_family();
 const OpFamily& parse_example_family();
+const OpFamily& histogram_family();
+const OpFamily& matmul_family();
+const OpFamily& misc_family();
+const OpFamily& pad_family();
+const OpFamily& parse_example_family();
+const OpFamily& rank_family();
+const OpFamily& reduce_family();
+const OpFamily& scan_family();
 const OpFamily& scatter_family();
+const OpFamily& segment_family();
+const OpFamily& select_family();
 const OpFamily& shape_family();
 const OpFamily& slice_family();
 const OpFamily& space_batch_family();
+const OpFamily& special_family();
 const OpFamily& strided_slice_family();
 const OpFamily& tables_family();
 const OpFamily& tensor_array_family();
@@ -37,27 +41,31 @@ const OpFamily& variables_family();
 std::span<const OpFamily* const> families() {
   static const std::array list = {
       &binary_family(),
-      &matmul_family(),
-      &reduce_family(),
-      &rank_family(),
-      &scan_family(),
-      &segment_family(),
-      &histogram_family(),
-      &unary_family(),
       &cast_family(),
       &concat_family(),
       &control_flow_family(),
       &core_family(),
-      &fused_family(),
       &fused_conv_family(),
+      &fused_family(),
       &gather_family(),
       &misc_family(),
       &pad_family(),
       &parse_example_family(),
+      &histogram_family(),
+      &matmul_family(),
+      &misc_family(),
+      &pad_family(),
+      &parse_example_family(),
+      &rank_family(),
+      &reduce_family(),
+      &scan_family(),
       &scatter_family(),
+      &segment_family(),
+      &select_family(),
       &shape_family(),
       &slice_family(),
       &space_batch_family(),
+      &special_family(),
       &strided_slice_family(),
       &tables_family(),
       &tensor_array_family(),

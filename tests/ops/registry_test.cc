@@ -1,0 +1,31 @@
+#include "ops/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace tenon::ops {
+namespace {
+
+TEST(Registry, EveryOpAndRuleIsUnique) {
+  std::set<std::string_view> names, rules, listed;
+  for (const OpFamily* family : families()) {
+    EXPECT_TRUE(listed.insert(family->name).second) << family->name << " is listed twice in families.cc";
+    for (const ir::OpDef& op : family->ops) EXPECT_TRUE(names.insert(op.name).second) << op.name << " in " << family->name;
+    for (const ImportRule& rule : family->rules) EXPECT_TRUE(rules.insert(rule.tf_op).second) << rule.tf_op << " in " << family->name;
+  }
+}
+
+TEST(Registry, EveryRuleNamesAnOpThatCanBeInferred) {
+  for (const OpFamily* family : families()) {
+    for (const ImportRule& rule : family->rules) {
+      const ir::OpDef* op = find_op(rule.ir_op);
+      ASSERT_NE(op, nullptr) << rule.tf_op;
+      EXPECT_NE(op->infer, nullptr) << rule.ir_op;
+      EXPECT_EQ(find_rule(rule.tf_op), &rule);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tenon::ops

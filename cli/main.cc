@@ -1,0 +1,58 @@
+// tenon: convert, run, time, compare and inspect TensorFlow models without TensorFlow.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "command.h"
+#include "tenon/error.h"
+#include "tenon/version.h"
+
+namespace {
+
+int report(bool json, const char* code, const char* message) {
+  if (json) {
+    std::printf("%s\n", tenon::cli::Json{{"error", {{"code", code}, {"message", message}}}}.dump(2).c_str());
+  }
+  std::fprintf(stderr, "tenon: %s\n", message);
+  return tenon::cli::kRefused;
+}
+
+bool wants_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == "--json") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app{"Makes TensorFlow SavedModels faster and runs them, converted or not, without TensorFlow.", "tenon"};
+  app.set_version_flag("--version", std::string("tenon ") + tenon::version());
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 bad input or refused, 2 usage. 'tenon COMMAND --help' tells more.");
+  std::map<CLI::App*, tenon::cli::Body> bodies;
+  tenon::cli::add_convert(app, bodies);
+  tenon::cli::add_run(app, bodies);
+  tenon::cli::add_bench(app, bodies);
+  tenon::cli::add_compare(app, bodies);
+  tenon::cli::add_inspect(app, bodies);
+  tenon::cli::add_ops(app, bodies);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? tenon::cli::kDone : tenon::cli::kUsage;
+  }
+  const bool json = wants_json(argc, argv);
+  try {
+    return bodies.at(app.get_subcommands().at(0))();
+  } catch (const tenon::Error& error) {
+    return report(json, tenon::error_code_name(error.code()), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(json, "out_of_memory", "out of memory");
+  } catch (const std::exception& error) {
+    return report(json, "internal", error.what());
+  }
+}

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <random>
+#include <functional>
 
 #include "tenon/error.h"
 #include "tenon/npy.h"
+#include "tenon/random_inputs.h"
 
 namespace tenon::cli {
 namespace {
@@ -20,71 +21,6 @@ std::int64_t parse_size(const std::string& digits, const std::string& text) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is not a shape; write name:1x224x224x3,other:1x10", text));
   }
   return value;
-}
-
-template <class T, class Make>
-void fill(Tensor& tensor, Make make) {
-  for (T& value : tensor.flat<T>()) value = static_cast<T>(make());
-}
-
-Tensor random_tensor(DataType dtype, Shape shape, std::mt19937_64& generator) {
-  Tensor tensor(dtype, std::move(shape));
-  std::uniform_real_distribution<float> real(-1.0f, 1.0f);
-  const auto floats = [&] { return real(generator); };
-  const auto integers = [&] { return static_cast<int>(generator() % 100); };
-  switch (dtype) {
-    case DataType::kFloat32:
-      fill<float>(tensor, floats);
-      break;
-    case DataType::kFloat64:
-      fill<double>(tensor, floats);
-      break;
-    case DataType::kFloat16:
-      fill<Half>(tensor, floats);
-      break;
-    case DataType::kBFloat16:
-      fill<BFloat16>(tensor, floats);
-      break;
-    case DataType::kInt32:
-      fill<std::int32_t>(tensor, integers);
-      break;
-    case DataType::kInt64:
-      fill<std::int64_t>(tensor, integers);
-      break;
-    case DataType::kInt16:
-      fill<std::int16_t>(tensor, integers);
-      break;
-    case DataType::kInt8:
-      fill<std::int8_t>(tensor, integers);
-      break;
-    case DataType::kUInt8:
-      fill<std::uint8_t>(tensor, integers);
-      break;
-    case DataType::kUInt16:
-      fill<std::uint16_t>(tensor, integers);
-      break;
-    case DataType::kUInt32:
-      fill<std::uint32_t>(tensor, integers);
-      break;
-    case DataType::kUInt64:
-      fill<std::uint64_t>(tensor, integers);
-      break;
-    case DataType::kBool:
-      fill<bool>(tensor, [&] { return (generator() & 1) != 0; });
-      break;
-    case DataType::kComplex64:
-      fill<std::complex<float>>(tensor, [&] { return std::complex<float>(floats(), floats()); });
-      break;
-    case DataType::kComplex128:
-      fill<std::complex<double>>(tensor, [&] { return std::complex<double>(floats(), floats()); });
-      break;
-    case DataType::kString:
-      for (std::string& value : tensor.flat<std::string>()) value = fmt::format("text {}", integers());
-      break;
-    default:
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("no random values of dtype {}; feed the input from a file", dtype_name(dtype)));
-  }
-  return tensor;
 }
 
 }  // namespace
@@ -169,7 +105,6 @@ std::map<std::string, Tensor> random_feeds(const std::vector<TensorSpec>& inputs
                                            std::uint64_t seed) {
   std::map<std::string, Tensor> feeds;
   for (const TensorSpec& input : inputs) {
-    std::mt19937_64 generator(seed ^ std::hash<std::string>()(input.name));
     std::vector<std::int64_t> dims;
     if (const auto given = shapes.find(input.name); given != shapes.end()) {
       dims = given->second;
@@ -181,7 +116,7 @@ std::map<std::string, Tensor> random_feeds(const std::vector<TensorSpec>& inputs
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("the shape of input \"{}\" is not known; give one with --shapes {}:…", input.name, input.name));
     }
-    feeds.emplace(input.name, random_tensor(input.dtype, Shape(dims), generator));
+    feeds.emplace(input.name, random_tensor(input.dtype, Shape(dims), seed ^ std::hash<std::string>()(input.name)));
   }
   return feeds;
 }

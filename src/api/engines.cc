@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "api/stored_weights.h"
 #include "backend/builtin.h"
 #include "base/error.h"
 #include "plan/engine.h"
@@ -20,19 +21,6 @@ std::string canonical_name(const std::string& node_name) {
   const std::size_t slash = node_name.rfind('/');
   return slash == std::string::npos ? node_name : node_name.substr(slash + 1);
 }
-
-class StoredWeights : public WeightsProvider {
- public:
-  explicit StoredWeights(const OpenModel& model) : model_(model) {}
-  Tensor variable(const std::string& name) override {
-    Tensor value = model_.stored_variable(name);
-    if (!value.valid()) fail(ErrorCode::kNotFound, "variable \"{}\" has no value in the model's checkpoint", name);
-    return value;
-  }
-
- private:
-  const OpenModel& model_;
-};
 
 void print_line(const std::string& line, void*) { std::fprintf(stderr, "tenon: %s\n", line.c_str()); }
 

@@ -7,7 +7,7 @@
 
 namespace tenon {
 
-// The CPU backend, when it is built in; else one that refuses everything with reasons.
+// The CPU backend.
 std::unique_ptr<Backend> make_default_backend();
 
 }  // namespace tenon

@@ -9,6 +9,7 @@
 #include "import/graph_builder.h"
 #include "ops/inference.h"
 #include "ops/registry.h"
+#include "ops/variables.h"
 
 namespace tenon::importer {
 namespace {
@@ -166,6 +167,8 @@ std::unique_ptr<ir::Module> import_module(const saved::Model& model, const saved
   module->main->topological_order();  // refuses cycles before anything walks the graph
   builder.inline_calls(*module->main, kept_nodes(*module));
   builder.import_referenced(*module->main);
+  ops::bind_ref_variables(*module->main);
+  for (auto& [name, function] : module->functions) ops::bind_ref_variables(*function);
   infer_types(*module);
   return module;
 }

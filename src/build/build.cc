@@ -1,0 +1,288 @@
+#include "build/build.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "build/measure.h"
+#include "export/export.h"
+#include "ops/cost.h"
+#include "ops/inference.h"
+#include "partition/partition.h"
+#include "plan/timing_cache.h"
+
+namespace tenon::build {
+namespace {
+
+// How long a segment is timed for the decision whether it pays, native and engine each.
+constexpr double kMeasureSeconds = 0.3;
+
+using Types = std::map<ir::Value, ir::ValueType, bool (*)(const ir::Value&, const ir::Value&)>;
+
+class Converter {
+ public:
+  Converter(const Input& input, Backend& backend, const ConvertOptions& options)
+      : input_(input), backend_(backend), options_(options) {
+    precision_.mode = parse_precision(options.precision);
+  }
+
+  ConvertReport run(const std::string& output) {
+    const auto start = std::chrono::steady_clock::now();
+    check_output(output);
+    load_timing_cache();
+    partition::PartitionOptions partition_options{precision_, options_.minimum_segment_size, options_.op_denylist};
+    step("partitioning", 0.01);
+    partition_ = partition::partition(input_.module, backend_, partition_options);
+    infer_at_measured_shapes();
+    build_engines();
+    report_natives();
+    write(output);
+    save_timing_cache();
+    step("done", 1.0);
+    report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::move(report_);
+  }
+
+ private:
+  static PrecisionMode parse_precision(const std::string& name) {
+    if (name == "FP32" || name == "fp32") return PrecisionMode::kFp32;
+    fail(ErrorCode::kUnsupported, "precision \"{}\" is not available; this version builds FP32 engines", name);
+  }
+
+  void step(const std::string& what, double done) const {
+    if (options_.cancel != nullptr && options_.cancel->load()) fail(ErrorCode::kCancelled, "the conversion was cancelled");
+    if (options_.progress) options_.progress(what, done);
+  }
+
+  // Before minutes of work, what would make writing fail at the end anyway.
+  void check_output(const std::string& output) const {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    if (!input_.model.directory.empty() && fs::equivalent(input_.model.directory, output, error)) {
+      fail(ErrorCode::kInvalidArgument, "output folder {} is the input; name another one", output);
+    }
+    if (fs::exists(fs::symlink_status(output, error)) && !options_.force) {
+      fail(ErrorCode::kInvalidArgument, "output folder {} exists; remove it or convert with force", output);
+    }
+  }
+
+  void load_timing_cache() {
+    if (options_.timing_cache.empty()) return;
+    const std::string problem = cache_.load(options_.timing_cache);
+    if (!problem.empty()) report_.notes.push_back(problem);
+  }
+
+  void save_timing_cache() {
+    if (!options_.timing_cache.empty()) cache_.save(options_.timing_cache);
+  }
+
+  // The main graph's types when the inputs have the shapes to measure at: on a copy, so that the model keeps its unknown sizes.
+  void infer_at_measured_shapes() {
+    std::unordered_map<const ir::Node*, ir::Node*> copies;
+    measured_ = ir::clone(*input_.module.main, &copies);
+    const NamedShapes& wanted =
+        !options_.shapes.empty() ? options_.shapes : !options_.max_shapes.empty() ? options_.max_shapes : options_.min_shapes;
+    std::set<std::string> used;
+    for (const ir::Signature& signature : input_.module.signatures) {
+      for (const ir::Binding& binding : signature.inputs) {
+        if (!binding.value) continue;
+        ir::Node& node = *copies.at(binding.value.node);
+        const auto given = wanted.find(binding.key);
+        if (given != wanted.end()) used.insert(binding.key);
+        bind_input(node, binding, given == wanted.end() ? nullptr : &given->second);
+      }
+    }
+    for (const auto& [name, shape] : wanted) {
+      if (!used.contains(name)) fail(ErrorCode::kInvalidArgument, "a shape was given for \"{}\", which is no input of a converted signature", name);
+    }
+    for (const auto& node : measured_->nodes()) {
+      if (node->is("placeholder") || node->is("placeholder_with_default")) continue;
+      for (ir::ValueType& type : node->outputs) type.shape = {};
+    }
+    ops::InferenceOptions inference;
+    inference.tolerate_errors = true;
+    SymbolSource symbols;
+    ops::Facts facts(symbols, inference);
+    ops::infer(*measured_, facts, inference);
+    for (const auto& [original, copy] : copies) measured_of_[original] = copy;
+  }
+
+  void bind_input(ir::Node& node, const ir::Binding& binding, const std::vector<std::int64_t>* given) {
+    PartialShape shape = binding.type.shape.known_rank() ? binding.type.shape : node.outputs[0].shape;
+    if (given != nullptr) {
+      const Shape concrete(*given);
+      if (!shape.admits(concrete)) {
+        fail(ErrorCode::kInvalidArgument, "input \"{}\" has shape {}, {} was given for measuring", binding.key, shape.to_string(),
+             concrete.to_string());
+      }
+      shape = concrete;
+    } else if (shape.known_rank()) {
+      for (int i = 0; i < shape.rank(); ++i) {
+        if (shape[i].known()) continue;
+        if (i > 0) {
+          report_.notes.push_back(fmt::format("input \"{}\": dimension {} is unknown and no shape was given: engines are not tuned for it",
+                                              binding.key, i));
+        } else {
+          report_.notes.push_back(fmt::format("input \"{}\": the batch is unknown and no shape was given: engines are tuned for 1", binding.key));
+        }
+        shape[i] = Dim(1);
+      }
+    }
+    node.attrs.set("shape", shape);
+    for (ir::ValueType& type : node.outputs) type.shape = shape;
+  }
+
+  const ir::ValueType& measured_type(const ir::Value& value) const {
+    return measured_of_.at(value.node)->outputs.at(static_cast<std::size_t>(value.index));
+  }
+
+  double flops(const ir::Node* node) const { return ops::flops(*measured_of_.at(node)); }
+
+  void build_engines() {
+    std::vector<partition::SegmentPlan> kept;
+    auto& segments = partition_.segments;
+    const std::size_t count = segments.size();
+    for (std::size_t i = 0, done = 0; done < count; ++done) {
+      const double share = 0.05 + 0.9 * static_cast<double>(done) / static_cast<double>(count);
+      const std::string name = segments[i].name;
+      step(fmt::format("building {} ({} of {})", name, done + 1, count), share);
+      const std::string reason = build_engine(segments[i], share, 0.9 / static_cast<double>(count));
+      if (reason.empty()) {
+        ++i;
+      } else {
+        report_.notes.push_back(fmt::format("{} stays native: {}", name, reason));
+        partition::dissolve(partition_, i, reason);
+      }
+    }
+  }
+
+  // Compiles and measures one segment; the result says why it stays native, empty when its engine is kept.
+  std::string build_engine(const partition::SegmentPlan& plan, double share, double width) {
+    const Segment segment = partition::extract(plan);
+    CompileOptions compile;
+    compile.precision = precision_;
+    compile.threads = options_.threads;
+    compile.timing_cache = &cache_;
+    compile.weights = &input_.weights;
+    compile.cancel = options_.cancel;
+    compile.progress = [&](std::string_view what, double done) { step(fmt::format("{}: {}", plan.name, what), share + width * done * 0.8); };
+    for (const ir::Value& value : plan.inputs) compile.opt_shapes.push_back(measured_type(value).shape);
+    EngineReport report{plan.name, static_cast<int>(plan.nodes.size() + plan.constants.size()), {}, 0, 0, 0, 0};
+    for (const ir::Node* node : plan.nodes) {
+      ++report.ops[node->origin.op_type];
+      report.flops += flops(node);
+    }
+    for (const ir::Node* node : plan.constants) ++report.ops[node->origin.op_type];
+    plan::Engine engine;
+    try {
+      engine = backend_.compile(segment, compile);
+      if (const std::string reason = why_not_worth(plan, segment, engine, report); !reason.empty()) return reason;
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kCancelled || error.code() == ErrorCode::kOutOfMemory) throw;
+      return std::string("building its engine failed: ") + error.what();
+    }
+    report.bytes = engine.byte_size();
+    engines_.emplace(plan.name, std::move(engine));
+    report_.engines.push_back(std::move(report));
+    return {};
+  }
+
+  std::string why_not_worth(const partition::SegmentPlan& plan, const Segment& segment, const plan::Engine& engine, EngineReport& report) {
+    if (options_.min_gain <= 0) return {};
+    DeviceOptions device;
+    device.team = std::make_shared<SharedTeam>(options_.threads);
+    const auto executable = backend_.load(engine, input_.weights, device);
+    const auto graph = ir::clone(*segment.graph);
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i) graph->parameters[i]->outputs[0].shape = measured_type(plan.inputs[i]).shape;
+    const std::string key = fmt::format("segment {:016x} {}", structure_hash(plan), options_.threads);
+    const auto stamp = backend_.capabilities().stamp;
+    const auto native = cache_.find(stamp, key + " native");
+    const auto fast = cache_.find(stamp, key + " engine");
+    SegmentTimes times{native.value_or(0), fast.value_or(0), {}};
+    if (!native || !fast) {
+      times = measure_segment(*graph, *executable, input_.weights, {}, kMeasureSeconds);
+      if (!times.problem.empty()) {
+        report_.notes.push_back(fmt::format("{}: kept without a measurement: {}", plan.name, times.problem));
+        return {};
+      }
+      cache_.insert(stamp, key + " native", times.native_seconds);
+      cache_.insert(stamp, key + " engine", times.engine_seconds);
+    }
+    report.native_ms = times.native_seconds * 1e3;
+    report.engine_ms = times.engine_seconds * 1e3;
+    if (times.native_seconds < times.engine_seconds * options_.min_gain) {
+      return fmt::format("its engine was measured at {:.4g} ms, native execution at {:.4g} ms", report.engine_ms, report.native_ms);
+    }
+    return {};
+  }
+
+  std::uint64_t structure_hash(const partition::SegmentPlan& plan) const {
+    std::uint64_t hash = 1469598103934665603ull;
+    const auto mix = [&](std::string_view text) {
+      for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+    };
+    for (const ir::Node* node : plan.nodes) {
+      mix(node->origin.op_type);
+      for (const ir::Value& input : node->inputs) mix(measured_type(input).to_string());
+    }
+    return hash;
+  }
+
+  void report_natives() {
+    std::map<std::pair<std::string, std::string>, std::vector<std::string>> groups;
+    for (const ir::Node* node : partition_.needed) {
+      report_.total_flops += flops(node);
+      const auto reason = partition_.native_reasons.find(node);
+      if (reason == partition_.native_reasons.end()) continue;
+      const std::string& op = node->origin.op_type;
+      if (op == "Placeholder" || op == "VarHandleOp" || op == "NoOp" || op == "Identity" || op == "IdentityN") continue;
+      groups[{op, reason->second}].push_back(node->name);
+    }
+    for (auto& [key, nodes] : groups) {
+      std::sort(nodes.begin(), nodes.end());
+      report_.native_nodes += static_cast<int>(nodes.size());
+      report_.native.push_back({key.first, key.second, std::move(nodes)});
+    }
+    std::stable_sort(report_.native.begin(), report_.native.end(),
+                     [](const NativeReport& a, const NativeReport& b) { return a.nodes.size() > b.nodes.size(); });
+    for (const EngineReport& engine : report_.engines) {
+      report_.converted_nodes += engine.nodes;
+      report_.engine_flops += engine.flops;
+    }
+  }
+
+  void write(const std::string& output) {
+    step("writing", 0.96);
+    std::vector<exporter::BuiltSegment> built;
+    for (const partition::SegmentPlan& plan : partition_.segments) built.push_back({&plan, &engines_.at(plan.name)});
+    exporter::ExportOptions options;
+    options.meta_graph = input_.meta_graph;
+    options.precision = options_.precision;
+    options.signature_keys = options_.signature_keys;
+    options.replace = options_.force;
+    const saved::WriteReport written = exporter::export_model(input_.model, input_.module, built, output, options);
+    for (const std::string& name : written.dropped) report_.notes.push_back("not carried over: " + name);
+  }
+
+  const Input& input_;
+  Backend& backend_;
+  const ConvertOptions& options_;
+  Precision precision_;
+  plan::TimingCache cache_;
+  partition::Partition partition_;
+  std::unique_ptr<ir::Graph> measured_;
+  std::unordered_map<const ir::Node*, ir::Node*> measured_of_;
+  std::map<std::string, plan::Engine> engines_;
+  ConvertReport report_;
+};
+
+}  // namespace
+
+ConvertReport convert(const Input& input, Backend& backend, const std::string& output, const ConvertOptions& options) {
+  return Converter(input, backend, options).run(output);
+}
+
+}  // namespace tenon::build

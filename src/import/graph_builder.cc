@@ -44,6 +44,8 @@ void set_result_types(ir::Node& node) {
     types = op->result_types(node.attrs);
   } else if (node.attrs.has("OutT")) {  // TRTEngineOp, which TensorFlow 2.21 does not have
     types = node.attr<std::vector<DataType>>("OutT");
+  } else if (node.is("trt_engine_handle")) {
+    types = {DataType::kResource};
   }
   node.outputs.resize(types.size());
   for (std::size_t i = 0; i < types.size(); ++i) node.outputs[i].dtype = saved::remove_ref(types[i]);

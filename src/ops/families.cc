@@ -24,6 +24,9 @@ const OpFamily& parse_example_family();
 const OpFamily& rank_family();
 const OpFamily& reduce_family();
 const OpFamily& scan_family();
+const OpFamily& misc_family();
+const OpFamily& pad_family();
+const OpFamily& parse_example_family();
 const OpFamily& scatter_family();
 const OpFamily& segment_family();
 const OpFamily& select_family();
@@ -59,6 +62,9 @@ std::span<const OpFamily* const> families() {
       &rank_family(),
       &reduce_family(),
       &scan_family(),
+      &misc_family(),
+      &pad_family(),
+      &parse_example_family(),
       &scatter_family(),
       &segment_family(),
       &select_family(),

@@ -105,6 +105,12 @@ void infer_engine(InferContext& ctx) {
   }
 }
 
+// TF-TRT's initializer ops: a session finds engines by their asset files, so these only have to run without doing anything.
+void infer_engine_handle(InferContext& ctx) { ctx.set_output(0, DataType::kResource, Shape{}); }
+void evaluate_engine_handle(EvalContext& ctx) { ctx.allocate(0, DataType::kResource, Shape{}); }
+void infer_load_engine(InferContext& ctx) { ctx.set_num_outputs(0); }
+void evaluate_load_engine(EvalContext&) {}
+
 constexpr ir::OpDef kOps[] = {
     {"assert", infer_no_result, evaluate_assert, ir::kStateful},
     {"print", infer_first_operand, evaluate_print, ir::kStateful},
@@ -115,6 +121,8 @@ constexpr ir::OpDef kOps[] = {
     {"sharded_filespec", infer_string_scalar, evaluate_sharded_filespec},
     {"checkpoint", infer_as_imported, evaluate_checkpoint, ir::kStateful},
     {"trt_engine_op", infer_engine, nullptr, ir::kStateful},
+    {"trt_engine_handle", infer_engine_handle, evaluate_engine_handle, ir::kStateful},
+    {"trt_engine_load", infer_load_engine, evaluate_load_engine, ir::kStateful},
 };
 
 constexpr ImportRule kRules[] = {
@@ -133,6 +141,8 @@ constexpr ImportRule kRules[] = {
     {"RestoreSlice", "checkpoint"},
     {"MergeV2Checkpoints", "checkpoint"},
     {"TRTEngineOp", "trt_engine_op"},
+    {"CreateTRTResourceHandle", "trt_engine_handle"},
+    {"InitializeTRTResource", "trt_engine_load"},
 };
 
 }  // namespace

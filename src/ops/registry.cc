@@ -13,10 +13,16 @@ struct Tables {
 
   Tables() {
     for (const OpFamily* family : families()) {
-      for (const ir::OpDef& op : family->ops) TENON_CHECK(ops.emplace(op.name, &op).second);
-      for (const ImportRule& rule : family->rules) TENON_CHECK(rules.emplace(rule.tf_op, &rule).second);
+      for (const ir::OpDef& op : family->ops) {
+        if (!ops.emplace(op.name, &op).second) fail(ErrorCode::kInternal, "op \"{}\" is defined twice", op.name);
+      }
+      for (const ImportRule& rule : family->rules) {
+        if (!rules.emplace(rule.tf_op, &rule).second) fail(ErrorCode::kInternal, "import rule \"{}\" is defined twice", rule.tf_op);
+      }
     }
-    for (const auto& [name, rule] : rules) TENON_CHECK(ops.contains(rule->ir_op));
+    for (const auto& [name, rule] : rules) {
+      if (!ops.contains(rule->ir_op)) fail(ErrorCode::kInternal, "import rule \"{}\" names op \"{}\", which does not exist", name, rule->ir_op);
+    }
   }
 };
 

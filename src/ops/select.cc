@@ -213,8 +213,8 @@ void evaluate_range(EvalContext& ctx) {
   visit_dtype(RangeTypes{}, start.dtype(), ctx.node().describe(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = ComputeType<T>;
-    const C first = start.flat<T>()[0], step = delta.flat<T>()[0];
-    const std::int64_t count = range_size<T>(ctx, first, limit.flat<T>()[0], step);
+    const C first = start.flat<T>()[0], last = limit.flat<T>()[0], step = delta.flat<T>()[0];
+    const std::int64_t count = range_size<T>(ctx, first, last, step);
     T* to = ctx.allocate(0, start.dtype(), Shape{count}).template flat<T>().data();
     for (std::int64_t i = 0; i < count; ++i) {
       to[i] = static_cast<T>(arithmetic::Add::apply<T, C>(first, arithmetic::Mul::apply<T, C>(static_cast<C>(i), step)));

@@ -1,9 +1,9 @@
 # Own kernels are built for SSE4, AVX2 and AVX-512 from one source with Highway (headers only) and picked at run time.
 target_compile_definitions(tenon_backend_cpu PRIVATE HWY_BASELINE_TARGETS=HWY_SSE4)
-# Plain loops that the compiler turns into vectors.
-set_source_files_properties(
-  backends/cpu/kernels/cast.cc backends/cpu/kernels/elementwise.cc backends/cpu/kernels/transpose.cc
-  backends/cpu/kernels/strided_copy.cc PROPERTIES COMPILE_OPTIONS -O3)
+# Loops that the compiler unrolls, or turns into vectors.
+foreach(source attention_head cast elementwise elementwise_steps layer_norm pool reduce_steps resize softmax strided_copy transpose)
+  set_source_files_properties(backends/cpu/kernels/${source}.cc PROPERTIES COMPILE_OPTIONS -O3)
+endforeach()
 
 # One source per instruction set; which one runs is chosen at run time (base/cpu_info.h).
 set(kernels ${CMAKE_CURRENT_SOURCE_DIR}/backends/cpu/kernels)

@@ -13,9 +13,6 @@ const OpFamily& core_family();
 const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
 const OpFamily& gather_family();
-const OpFamily& misc_family();
-const OpFamily& pad_family();
-const OpFamily& parse_example_family();
 const OpFamily& histogram_family();
 const OpFamily& matmul_family();
 const OpFamily& misc_family();
@@ -24,9 +21,6 @@ const OpFamily& parse_example_family();
 const OpFamily& rank_family();
 const OpFamily& reduce_family();
 const OpFamily& scan_family();
-const OpFamily& misc_family();
-const OpFamily& pad_family();
-const OpFamily& parse_example_family();
 const OpFamily& scatter_family();
 const OpFamily& segment_family();
 const OpFamily& select_family();
@@ -51,9 +45,6 @@ std::span<const OpFamily* const> families() {
       &fused_conv_family(),
       &fused_family(),
       &gather_family(),
-      &misc_family(),
-      &pad_family(),
-      &parse_example_family(),
       &histogram_family(),
       &matmul_family(),
       &misc_family(),
@@ -62,9 +53,6 @@ std::span<const OpFamily* const> families() {
       &rank_family(),
       &reduce_family(),
       &scan_family(),
-      &misc_family(),
-      &pad_family(),
-      &parse_example_family(),
       &scatter_family(),
       &segment_family(),
       &select_family(),

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <regex>
 #include <set>
+#include <string>
 
 namespace tenon::ops {
 namespace {
@@ -23,6 +27,21 @@ TEST(Registry, EveryRuleNamesAnOpThatCanBeInferred) {
       ASSERT_NE(op, nullptr) << rule.tf_op;
       EXPECT_NE(op->infer, nullptr) << rule.ir_op;
       EXPECT_EQ(find_rule(rule.tf_op), &rule);
+    }
+  }
+}
+
+// Every file of src/ops that defines a family is listed in families.cc.
+TEST(Registry, EveryFamilyIsListed) {
+  std::set<std::string> listed;
+  for (const OpFamily* family : families()) listed.insert(std::string(family->name));
+  const std::regex definition("const OpFamily& (\\w+)_family\\(\\) \\{");
+  for (const auto& entry : std::filesystem::directory_iterator(TENON_SOURCE_DIR "/src/ops")) {
+    if (entry.path().extension() != ".cc") continue;
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      std::smatch match;
+      if (std::regex_match(line, match, definition)) EXPECT_TRUE(listed.count(match[1])) << match[1] << " is missing in families.cc";
     }
   }
 }

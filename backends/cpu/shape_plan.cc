@@ -25,7 +25,8 @@ struct PlannedValue {
   int parameter = -1;        // which input it is
   int producer = kNever;     // index of the node in the program
   bool needed = false;       // some step or output reads it
-  int alias_of = -1;         // another value with the same elements in the same order
+  int alias_of = -1;         // another value whose memory this is part of, in the same order
+  std::int64_t alias_offset = 0;  // elements from the other value's start
   int parent = -1;           // the concatenation that it is a part of
   std::int64_t offset = 0;   // elements from the parent's start
   bool strided = false;      // rows have the parent's pitch
@@ -47,6 +48,7 @@ class Planner {
   std::unique_ptr<ShapePlan> make() {
     infer_shapes();
     collect_values();
+    find_views();
     find_needed();
     find_uses();
     assign_outputs();
@@ -64,6 +66,7 @@ class Planner {
 
   void infer_shapes();
   void collect_values();
+  void find_views();
   void find_needed();
   void find_uses();
   void assign_outputs();
@@ -96,6 +99,8 @@ class Planner {
       id = root_of(id);
     }
   }
+  // True when it has all elements of its root.
+  bool is_whole(int id) const { return at(id).shape.num_elements() == at(root_of(id)).shape.num_elements(); }
   // True when its memory lies inside a concatenation.
   bool is_part(int id) const {
     for (id = root_of(id);; id = root_of(at(id).shares_with)) {
@@ -215,9 +220,9 @@ void Planner::collect_values() {
 
 bool Planner::is_step(int node) const {
   const ProgramNode& item = program_.nodes[static_cast<std::size_t>(node)];
-  if (item.lowered.alias >= 0) return false;
   for (std::size_t i = 0; i < item.node->outputs.size(); ++i) {
-    if (at(id_of({item.node, static_cast<int>(i)})).needed) return true;
+    const PlannedValue& value = at(id_of({item.node, static_cast<int>(i)}));
+    if (value.needed && value.alias_of < 0) return true;
   }
   return false;
 }
@@ -271,7 +276,9 @@ void Planner::assign_outputs() {
     const PlannedValue& value = at(id);
     plan_->outputs.push_back({value.dtype, value.shape});
     PlannedValue& root = at(root_of(id));
-    if (root.constant == nullptr && root.parameter < 0 && root.output < 0 && root.producer >= 0) root.output = static_cast<int>(i);
+    if (root.constant == nullptr && root.parameter < 0 && root.output < 0 && root.producer >= 0 && is_whole(id)) {
+      root.output = static_cast<int>(i);
+    }
   }
 }
 
@@ -307,7 +314,7 @@ bool Planner::place_part(int concat, int part, std::int64_t offset, bool strided
   const int root = root_of(part);
   PlannedValue& value = at(root);
   if (value.constant != nullptr || value.parameter >= 0 || value.output >= 0 || value.parent >= 0 || root == concat) return false;
-  if ((strided && at(part).shape != value.shape) || value.dtype != at(concat).dtype || value.producer < 0) return false;
+  if (!is_whole(part) || (strided && at(part).shape != value.shape) || value.dtype != at(concat).dtype || value.producer < 0) return false;
   if (strided && (value.holds_dense_parts || at(concat).holds_dense_parts)) return false;
   const ProgramNode& producer = program_.nodes[static_cast<std::size_t>(value.producer)];
   int result = 0;
@@ -316,7 +323,7 @@ bool Planner::place_part(int concat, int part, std::int64_t offset, bool strided
   if (strided && producer.lowered.concat == Lowered::Concat::kNo && producer.lowered.reference) return false;
   for (const Use& use : uses_[static_cast<std::size_t>(root)]) {
     if (!strided) continue;
-    if (use.node < 0 || at(use.through).last_size() != value.last_size()) return false;
+    if (use.node < 0 || !is_whole(use.through) || at(use.through).last_size() != value.last_size()) return false;
     if (!program_.nodes[static_cast<std::size_t>(use.node)].lowered.pitched_operands.has(use.operand)) return false;
   }
   value.parent = concat;
@@ -397,6 +404,9 @@ void Planner::lay_out() {
   for (std::size_t id = 0; id < values_.size(); ++id) {
     const PlannedValue& holder = at(holder_of(static_cast<int>(id)));
     Address address;
+    for (int alias = static_cast<int>(id); at(alias).alias_of >= 0; alias = at(alias).alias_of) {
+      address.offset += static_cast<std::size_t>(at(alias).alias_offset) * dtype_size(values_[id].dtype);
+    }
     for (int part = root_of(static_cast<int>(id)); at(part).parent >= 0 || at(part).shares_with >= 0;) {
       const PlannedValue& value = at(part);
       if (value.parent >= 0) address.offset += static_cast<std::size_t>(value.offset) * dtype_size(value.dtype);
@@ -404,7 +414,8 @@ void Planner::lay_out() {
     }
     const Tensor* constant = values_[id].constant ? values_[id].constant : holder.constant;
     if (constant != nullptr) {
-      address = {Address::Base::kFixed, 0, 0, static_cast<const std::byte*>(constant->data())};
+      const std::size_t offset = values_[id].constant ? 0 : address.offset;
+      address = {Address::Base::kFixed, 0, offset, static_cast<const std::byte*>(constant->data())};
     } else if (holder.parameter >= 0) {
       address.base = Address::Base::kInput;
       address.index = holder.parameter;
@@ -434,7 +445,8 @@ class Planner::NodeContext : public PlanContext {
     for (const ir::Value& input : item.node->inputs) operands_.push_back(planner.place(planner.id_of(input)));
     for (std::size_t i = 0; i < item.node->outputs.size(); ++i) {
       results_.push_back(planner.place(planner.id_of({item.node, static_cast<int>(i)})));
-      if (!planner.at(results_.back().slot).needed) results_.back().slot = -1;
+      const PlannedValue& value = planner.at(results_.back().slot);
+      if (!value.needed || value.alias_of >= 0) results_.back().slot = -1;
     }
   }
 
@@ -462,6 +474,22 @@ class Planner::NodeContext : public PlanContext {
   std::vector<Tensor> buffers_;
   std::vector<std::byte*> addresses_;
 };
+
+// Slices that are contiguous need no step.
+void Planner::find_views() {
+  for (const ProgramNode& item : program_.nodes) {
+    if (!item.lowered.views) continue;
+    NodeContext context(*this, item);
+    const int operand = id_of(item.node->inputs.at(static_cast<std::size_t>(item.lowered.view_operand)));
+    const std::vector<std::int64_t> starts = item.lowered.views(context);
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      PlannedValue& value = at(id_of({item.node, static_cast<int>(i)}));
+      if (starts[i] < 0 || value.constant != nullptr || value.shape.num_elements() == 0) continue;
+      value.alias_of = operand;
+      value.alias_offset = starts[i];
+    }
+  }
+}
 
 // The least of a few runs on memory of its own.
 double Planner::NodeContext::time(const Candidate& candidate) {
@@ -539,7 +567,7 @@ void Planner::copy_outputs() {
   for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
     const int id = id_of(graph.outputs[i]);
     const PlannedValue& root = at(root_of(id));
-    if (at(id).constant == nullptr && root.constant == nullptr && root.output == static_cast<int>(i)) continue;
+    if (at(id).constant == nullptr && root.constant == nullptr && root.output == static_cast<int>(i) && is_whole(id)) continue;
     if (at(id).shape.num_elements() == 0) continue;
     const Slot slot = static_cast<Slot>(plan_->addresses.size());
     plan_->addresses.push_back({Address::Base::kOutput, static_cast<int>(i), 0, nullptr});

@@ -9,12 +9,14 @@ namespace tenon::cpu {
 
 const LoweringFamily& conv_lowerings();
 const LoweringFamily& core_lowerings();
+const LoweringFamily& elementwise_lowerings();
 const LoweringFamily& matmul_lowerings();
 
 std::span<const LoweringFamily* const> lowering_families() {
   static const std::array list = {
       &conv_lowerings(),
       &core_lowerings(),
+      &elementwise_lowerings(),
       &matmul_lowerings(),
   };
   return list;

@@ -100,6 +100,9 @@ struct Lowered {
   Positions pitched_results;   // results whose rows may lie apart
   Positions in_place;          // operands that result 0 may overwrite when nobody needs them afterwards
   int alias = -1;              // result 0 is this operand under another shape: no step
+  // Where a result is a contiguous piece of operand `view_operand`, its first element there, else -1: such results are no step.
+  std::function<std::vector<std::int64_t>(const PlanContext&)> views;
+  int view_operand = 0;
   // Concatenations have no prepare: their parts are written in place where that is possible, else copied.
   enum class Concat : std::uint8_t { kNo, kAlongAxis, kNewAxis };
   Concat concat = Concat::kNo;

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "ops/inference.h"
 #include "ops/registry.h"
+#include "passes/pipeline.h"
 #include "plan/graph_codec.h"
 
 namespace tenon::cpu {
@@ -33,6 +34,7 @@ std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOption
   ops::InferenceOptions inference;
   ops::Facts facts(symbols, inference);
   ops::infer(*graph, facts, inference);
+  passes::optimize(*graph, passes::PipelineOptions{}, symbols);
   return graph;
 }
 

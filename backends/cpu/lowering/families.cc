@@ -11,6 +11,8 @@ const LoweringFamily& conv_lowerings();
 const LoweringFamily& core_lowerings();
 const LoweringFamily& elementwise_lowerings();
 const LoweringFamily& matmul_lowerings();
+const LoweringFamily& movement_lowerings();
+const LoweringFamily& normalization_lowerings();
 
 std::span<const LoweringFamily* const> lowering_families() {
   static const std::array list = {
@@ -18,6 +20,8 @@ std::span<const LoweringFamily* const> lowering_families() {
       &core_lowerings(),
       &elementwise_lowerings(),
       &matmul_lowerings(),
+      &movement_lowerings(),
+      &normalization_lowerings(),
   };
   return list;
 }

@@ -33,6 +33,7 @@ const OpFamily& tables_family();
 const OpFamily& tensor_array_family();
 const OpFamily& tensor_list_family();
 const OpFamily& transpose_family();
+const OpFamily& unary_family();
 const OpFamily& variables_family();
 
 std::span<const OpFamily* const> families() {
@@ -65,6 +66,7 @@ std::span<const OpFamily* const> families() {
       &tensor_array_family(),
       &tensor_list_family(),
       &transpose_family(),
+      &unary_family(),
       &variables_family(),
   };
   return list;

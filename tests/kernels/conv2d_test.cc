@@ -78,7 +78,11 @@ TEST(Conv2d, MatchesLoops) {
     for (int64_t kernel : {1, 2, 3, 5, 7}) {
       for (int64_t stride : {1, 2, 3}) {
         for (int64_t pad : {0, 1, 3}) {
-          for (int64_t channels : {1, 3, 16, 19}) expect_conv(square(channels, 21, kernel, stride, pad), {2, 9, 11}, isa);
+          for (int64_t channels : {1, 3, 16, 19}) {
+            for (int8_t copy : {kCopyTiles, kCopyAll, kCopyLines}) {
+              expect_conv(square(channels, 21, kernel, stride, pad), {2, 9, 11}, isa, 1, {.pack_a = copy});
+            }
+          }
         }
       }
     }
@@ -88,7 +92,11 @@ TEST(Conv2d, MatchesLoops) {
 TEST(Conv2d, MatchesLoopsForDilationAndGroups) {
   for (Isa isa : runnable_isas()) {
     for (int64_t dilation : {1, 2, 3}) {
-      for (int64_t groups : {1, 2, 6}) expect_conv(square(12, 18, 3, 1, 2, dilation, groups), {1, 10, 9}, isa, 2);
+      for (int64_t groups : {1, 2, 6}) {
+        for (int8_t copy : {kCopyTiles, kCopyAll, kCopyLines}) {
+          expect_conv(square(12, 18, 3, 1, 2, dilation, groups), {1, 10, 9}, isa, 2, {.pack_a = copy});
+        }
+      }
     }
   }
 }
@@ -102,7 +110,9 @@ TEST(Conv2d, MatchesLoopsForUnevenGeometry) {
   p.pad_bottom = 0;
   p.pad_left = 1;
   p.pad_right = 4;
-  for (Isa isa : runnable_isas()) expect_conv(p, {2, 7, 8}, isa);
+  for (Isa isa : runnable_isas()) {
+    for (int8_t copy : {kCopyTiles, kCopyAll, kCopyLines}) expect_conv(p, {2, 7, 8}, isa, 1, {.pack_a = copy});
+  }
 }
 
 TEST(Conv2d, ReadsAndWritesSlotsOfWiderTensors) {
@@ -114,6 +124,7 @@ TEST(Conv2d, ReadsAndWritesSlotsOfWiderTensors) {
       p.residual_stride = 22;
       p.epilogue = {.activation = Activation::kRelu, .residual = ResidualPlace::kBeforeActivation};
       expect_conv(p, {1, 6, 7}, isa);
+      expect_conv(p, {1, 6, 7}, isa, 2, {.pack_a = kCopyLines});
       p.groups = 2;
       expect_conv(p, {1, 6, 7}, isa);
     }

@@ -132,7 +132,7 @@ void run_one(const BatchedGemmShape& shape, const TileEpilogue& epilogue, const 
 void BatchedGemmPlan::run(const BatchedGemmArgs& args, ThreadTeam& team) const {
   if (shape_.m == 0 || shape_.n == 0 || shape_.batch0 == 0 || shape_.batch1 == 0) return;
   const IsaKernels& kernels = isa_kernels(isa_);
-  const RowTiles tiles(shape_.m, kernels.max_rows[shape_.n <= kernels.lanes ? 1 : 2]);
+  const RowTiles tiles(shape_.m, shape_.m, kernels.max_rows[shape_.n <= kernels.lanes ? 1 : 2]);
   const TileEpilogue epilogue(epilogue_);
   const size_t slot_bytes = scratch_size(1);
   const int64_t m_shares = std::min(m_shares_, tiles.count);

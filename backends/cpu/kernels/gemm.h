@@ -11,10 +11,11 @@
 
 namespace tenon::cpu {
 
-// Ways to bring rows of A to the kernels. Windows of a convolution are always copied.
+// Ways to bring rows of A to the kernels. Windows of a convolution are always copied, matrices never by lines.
 constexpr int8_t kCopyNothing = 0;  // A is read where it lies
 constexpr int8_t kCopyTiles = 1;    // every task copies its row tiles to scratch
 constexpr int8_t kCopyAll = 2;      // all of A is copied to scratch first (not with groups, not when large)
+constexpr int8_t kCopyLines = 3;    // every task copies the input lines of its output lines; windows overlap in them
 
 // How the work of one shape is cut. Zero means "choose". Any tactic gives a correct result; sums may differ in the last
 // bits between tactics with another `k_block`, never between team sizes.
@@ -23,7 +24,7 @@ struct GemmTactic {
   int32_t n_shares = 0;     // parts of the columns; m_shares * n_shares tasks run in parallel
   int32_t m_block = 0;      // row tiles that share one sweep over the right-hand side
   int32_t k_block = 0;      // length of the partial sums
-  int8_t pack_a = -1;       // kCopyNothing, kCopyTiles or kCopyAll; -1: choose
+  int8_t pack_a = -1;       // one of the above; -1: choose
   bool operator==(const GemmTactic&) const = default;
 };
 

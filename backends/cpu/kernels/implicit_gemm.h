@@ -27,11 +27,15 @@ struct PanelLayout {
 void pack_panels(const PanelLayout& layout, const IsaKernels& kernels, const float* b, int64_t ldb, bool transposed,
                  float factor, float* packed);
 
-// Rows of register tiles: `count` tiles whose sizes differ by at most one.
+// Rows of register tiles: every `line` of rows is cut into `per_line` tiles whose sizes differ by at most one.
 struct RowTiles {
-  RowTiles(int64_t m, int most) : m(m), count((m + most - 1) / most) {}
-  int64_t begin(int64_t tile) const { return tile * m / count; }
-  int64_t m, count;
+  RowTiles(int64_t m, int64_t line, int64_t most)
+      : line(line), per_line((line + most - 1) / most), count(line > 0 ? m / line * per_line : 0) {}
+  int64_t begin(int64_t tile) const {
+    if (tile < per_line) return tile * line / per_line;
+    return tile / per_line * line + tile % per_line * line / per_line;
+  }
+  int64_t line, per_line, count;
 };
 
 // How sums leave a tile: what the tile kernel does itself and what `activate` does on the written tile.

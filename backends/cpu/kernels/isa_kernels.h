@@ -39,6 +39,11 @@ struct Window {
   int64_t pixel_stride = 1;                 // elements from one pixel to the next
 };
 
+// Pixels of an input line, padding included, that the windows of an output line span.
+static inline int64_t copied_line_pixels(const Window& w) {
+  return (w.out_w - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1;
+}
+
 // One line of a depthwise convolution's output.
 struct DepthwiseRowArgs {
   const float* const* rows = nullptr;  // kernel_h input rows, null outside the image
@@ -61,6 +66,8 @@ struct IsaKernels {
   // Rows [row, row + rows) of the implicit matrix, columns [k0, k1), to dst.
   void (*pack_window)(const Window& window, const float* input, int64_t row, int64_t rows, int64_t k0, int64_t k1, float* dst,
                       int64_t dst_stride);
+  // The kernel_d * kernel_h input lines that output line `out_line` (of all images) reads, dense, with their padding.
+  void (*copy_lines)(const Window& window, const float* input, int64_t out_line, float* dst);
   // dst[r, c] = factor * src[r, c], and transposed: dst[c, r] = factor * src[r, c].
   void (*copy_rows)(const float* src, int64_t src_stride, int64_t rows, int64_t columns, float factor, float* dst,
                     int64_t dst_stride);

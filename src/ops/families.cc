@@ -9,6 +9,7 @@ const OpFamily& binary_family();
 const OpFamily& cast_family();
 const OpFamily& concat_family();
 const OpFamily& control_flow_family();
+const OpFamily& conv_family();
 const OpFamily& core_family();
 const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
@@ -42,6 +43,7 @@ std::span<const OpFamily* const> families() {
       &cast_family(),
       &concat_family(),
       &control_flow_family(),
+      &conv_family(),
       &core_family(),
       &fused_conv_family(),
       &fused_family(),

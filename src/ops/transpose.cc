@@ -43,15 +43,7 @@ void evaluate_transpose(EvalContext& ctx) {
   if (static_cast<int>(perm.size()) != input.rank() || !is_permutation(perm)) {
     ctx.fail_node("the second input is not a permutation of the axes of {}", input.describe());
   }
-  const std::vector<std::int64_t> strides = row_major_strides(input.shape());
-  Shape shape;
-  Walk from;
-  for (std::int64_t axis : perm) {
-    shape.push_back(input.dim(static_cast<int>(axis)));
-    from.strides.push_back(strides[static_cast<std::size_t>(axis)]);
-  }
-  Tensor& output = ctx.allocate(0, input.dtype(), shape);
-  copy_walk(shape, output, {0, row_major_strides(shape)}, input, from);
+  ctx.set_output(0, permuted(input, std::vector<int>(perm.begin(), perm.end())));
 }
 
 void evaluate_conjugate_transpose(EvalContext& ctx) {

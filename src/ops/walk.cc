@@ -80,6 +80,32 @@ void copy_range(Tensor& to, std::int64_t to_start, const Tensor& from, std::int6
   });
 }
 
+Tensor permuted(const Tensor& from, std::span<const int> perm) {
+  const std::vector<std::int64_t> strides = row_major_strides(from.shape());
+  Shape shape;
+  Walk walk;
+  for (int axis : perm) {
+    shape.push_back(from.dim(axis));
+    walk.strides.push_back(strides[static_cast<std::size_t>(axis)]);
+  }
+  Tensor to(from.dtype(), shape);
+  copy_walk(shape, to, {0, row_major_strides(shape)}, from, walk);
+  return to;
+}
+
+Tensor to_channels_last(const Tensor& from) {
+  std::vector<int> perm{0};
+  for (int i = 2; i < from.rank(); ++i) perm.push_back(i);
+  perm.push_back(1);
+  return permuted(from, perm);
+}
+
+Tensor to_channels_first(const Tensor& from) {
+  std::vector<int> perm{0, from.rank() - 1};
+  for (int i = 1; i < from.rank() - 1; ++i) perm.push_back(i);
+  return permuted(from, perm);
+}
+
 Tensor take(const Tensor& from, int axis, std::span<const std::int64_t> indices) {
   Shape shape = from.shape();
   shape[axis] = static_cast<std::int64_t>(indices.size());

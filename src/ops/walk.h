@@ -63,6 +63,12 @@ void copy_walk(const Shape& sizes, Tensor& to, const Walk& to_walk, const Tensor
 // Copies `count` consecutive elements.
 void copy_range(Tensor& to, std::int64_t to_start, const Tensor& from, std::int64_t from_start, std::int64_t count);
 
+// A copy whose axis i is axis perm[i] of `from`.
+Tensor permuted(const Tensor& from, std::span<const int> perm);
+// Channels moved from axis 1 to the end, and back.
+Tensor to_channels_last(const Tensor& from);
+Tensor to_channels_first(const Tensor& from);
+
 // The slices `indices` of `from` along `axis`, in that order. Every index must lie inside the axis.
 Tensor take(const Tensor& from, int axis, std::span<const std::int64_t> indices);
 

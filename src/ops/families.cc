@@ -11,8 +11,8 @@ const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& conv_family();
 const OpFamily& core_family();
-const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
+const OpFamily& fused_conv_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& matmul_family();
@@ -45,8 +45,8 @@ std::span<const OpFamily* const> families() {
       &control_flow_family(),
       &conv_family(),
       &core_family(),
-      &fused_conv_family(),
       &fused_family(),
+      &fused_conv_family(),
       &gather_family(),
       &histogram_family(),
       &matmul_family(),

@@ -2,6 +2,7 @@
 
 #include "ops/registry.h"
 #include "runtime/checkpoint.h"
+#include "savedmodel/captured_variables.h"
 
 namespace tenon::api {
 
@@ -10,7 +11,8 @@ OpenModel::OpenModel(const std::string& path, const std::vector<std::string>& ta
   module_ = importer::import_module(model_, *meta_graph_, options);
   const auto prefix = model_.variables_prefix();
   if (!prefix.empty()) bundle_ = saved::Bundle::open(prefix);
-  const saved::RestorePlan plan = saved::plan_restore(*meta_graph_, bundle_ ? &*bundle_ : nullptr);
+  saved::RestorePlan plan = saved::plan_restore(*meta_graph_, bundle_ ? &*bundle_ : nullptr);
+  if (bundle_) saved::add_captured_variables(*meta_graph_, *bundle_, plan);
   for (const saved::RestoreTarget& target : plan.targets) {
     restore_.emplace(target.node, target);
     // The saver's handle and the signature's are two nodes with one shared name; the module holds only what signatures need.

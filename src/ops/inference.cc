@@ -50,8 +50,9 @@ void fold(ir::Node& node, Facts& facts, const InferenceOptions& options) {
   }
 }
 
-// Where inference knows less than what the node said before (a signature's shape, the caller's binding), that is kept.
-void keep_known(ir::Node& node, const std::vector<ir::ValueType>& before) {
+// Where inference knows less than what the node said before (a signature's shape, the caller's binding), that is kept. Symbols
+// from `first_fresh` on were made up just now and say less than any symbol before; others come from the operands and say more.
+void keep_known(ir::Node& node, const std::vector<ir::ValueType>& before, std::int64_t first_fresh) {
   for (std::size_t i = 0; i < std::min(before.size(), node.outputs.size()); ++i) {
     ir::ValueType& now = node.outputs[i];
     if (now.dtype == DataType::kInvalid) now.dtype = before[i].dtype;
@@ -60,10 +61,23 @@ void keep_known(ir::Node& node, const std::vector<ir::ValueType>& before) {
       now.shape = before[i].shape;
     } else if (now.shape.rank() == before[i].shape.rank()) {
       for (int d = 0; d < now.shape.rank(); ++d) {
-        if (!now.shape[d].known()) now.shape[d] = before[i].shape[d];
+        const Dim dim = now.shape[d];
+        if (!dim.known() && (dim.symbol_id() >= first_fresh || before[i].shape[d].known())) now.shape[d] = before[i].shape[d];
       }
     }
   }
+}
+
+// Fresh symbols must differ from those that the graph has.
+void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
+  std::int64_t last = -1;
+  for (const auto& node : graph.nodes()) {
+    for (const ir::ValueType& type : node->outputs) {
+      if (!type.shape.known_rank()) continue;
+      for (Dim dim : type.shape.dims()) last = std::max(last, dim.known() ? -1 : dim.symbol_id());
+    }
+  }
+  while (symbols.count() <= last) symbols.fresh();
 }
 
 }  // namespace
@@ -95,6 +109,7 @@ std::vector<ir::ValueType> Facts::function_types(const ir::FunctionRef& function
 void infer_node(ir::Node& node, Facts& facts, const InferenceOptions& options) {
   std::vector<ir::ValueType> before;
   if (options.keep_known || options.tolerate_errors) before = node.outputs;
+  const std::int64_t first_fresh = facts.symbols().count();
   ir::InferContext ctx(node, facts);
   try {
     node.op->infer(ctx);
@@ -107,11 +122,12 @@ void infer_node(ir::Node& node, Facts& facts, const InferenceOptions& options) {
     if (text.find(node.name) != std::string::npos) throw;
     throw Error(error.code(), node.describe() + ": " + text);
   }
-  if (options.keep_known) keep_known(node, before);
+  if (options.keep_known) keep_known(node, before, first_fresh);
   fold(node, facts, options);
 }
 
 void infer(ir::Graph& graph, Facts& facts, const InferenceOptions& options) {
+  skip_used_symbols(graph, facts.symbols());
   for (ir::Node* node : graph.topological_order()) infer_node(*node, facts, options);
 }
 

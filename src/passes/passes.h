@@ -30,9 +30,9 @@ bool simplify(ir::Graph& graph);
 // NCHW convolutions, pools, bias adds, batch norms -> NHWC between transposes; transposes then move through element-wise ops,
 // concatenation, reductions and pads to where they cancel.
 bool use_nhwc(ir::Graph& graph);
-// einsum of two operands -> batch_matmul between transposes and reshapes.
+// einsum of two operands -> matmul between transposes and reshapes.
 bool lower_einsum(ir::Graph& graph);
-// conv2d, depthwise_conv2d, conv3d, conv2d_transpose, matmul, batch_matmul in float32 -> fused_*.
+// conv2d, depthwise_conv2d, conv3d, conv2d_backprop_input, matmul in float32 -> fused_*.
 bool lower_to_fused(ir::Graph& graph);
 // space_to_batch -> convolution -> batch_to_space: a dilated convolution.
 bool fuse_dilation(ir::Graph& graph);

@@ -37,6 +37,32 @@ struct TileOutput {
   int64_t addend_row;
 };
 
+// kAdd: there may be an addend; kPart: the last columns may be missing.
+template <int kRowCount, int kColumns, bool kAdd, bool kPart>
+HWY_INLINE void StoreTile(const V (&sum)[kRowCount][kColumns], const TileOutput& out) {
+  const D d;
+  const TileOutput o = out;  // a copy cannot be overwritten through o.to
+#pragma GCC unroll 8
+  for (int r = 0; r < kRowCount; ++r) {
+    const V scale = hn::Set(d, o.row_scale[r]);
+    float* to = o.to + r * o.to_row;
+    const float* addend = kAdd && o.addend ? o.addend + r * o.addend_row : nullptr;
+#pragma GCC unroll 4
+    for (int c = 0; c < kColumns; ++c) {
+      const int64_t rest = o.columns - c * kLanes;
+      V v = hn::Mul(sum[r][c], scale);
+      if (!kPart || rest >= kLanes) {
+        if (kAdd && (!kPart || addend)) v = hn::Add(v, hn::LoadU(d, addend + c * kLanes));
+        hn::StoreU(v, d, to + c * kLanes);
+      } else if (rest > 0) {
+        const auto count = static_cast<size_t>(rest);
+        if (kAdd && addend) v = hn::Add(v, LoadPart(d, addend + c * kLanes, count));
+        StorePart(v, d, to + c * kLanes, count);
+      }
+    }
+  }
+}
+
 // to[r][c] = sum over k of a[r][k] panel[k][c], for kRowCount rows and kColumns vectors.
 template <int kRowCount, int kColumns>
 HWY_INLINE void MultiplyTile(const float* a, int64_t a_row, const float* panel, int64_t panel_row, int64_t length,
@@ -59,24 +85,12 @@ HWY_INLINE void MultiplyTile(const float* a, int64_t a_row, const float* panel, 
       for (int c = 0; c < kColumns; ++c) sum[r][c] = hn::MulAdd(x, b[c], sum[r][c]);
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRowCount; ++r) {
-    const V scale = hn::Set(d, out.row_scale[r]);
-    float* to = out.to + r * out.to_row;
-    const float* addend = out.addend ? out.addend + r * out.addend_row : nullptr;
-#pragma GCC unroll 4
-    for (int c = 0; c < kColumns; ++c) {
-      const int64_t rest = out.columns - c * kLanes;
-      V v = hn::Mul(sum[r][c], scale);
-      if (rest >= kLanes) {
-        if (addend) v = hn::Add(v, hn::LoadU(d, addend + c * kLanes));
-        hn::StoreU(v, d, to + c * kLanes);
-      } else if (rest > 0) {
-        const auto count = static_cast<size_t>(rest);
-        if (addend) v = hn::Add(v, LoadPart(d, addend + c * kLanes, count));
-        StorePart(v, d, to + c * kLanes, count);
-      }
-    }
+  if (out.columns < kColumns * kLanes) {
+    StoreTile<kRowCount, kColumns, true, true>(sum, out);
+  } else if (out.addend) {
+    StoreTile<kRowCount, kColumns, true, false>(sum, out);
+  } else {
+    StoreTile<kRowCount, kColumns, false, false>(sum, out);
   }
 }
 

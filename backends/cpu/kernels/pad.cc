@@ -64,7 +64,7 @@ void Pad::run_row(const char* from, bool inside, const void* value, char* to) co
   if (!inside) return repeat(to, value, unit_, columns_ * units);
   const int64_t after = columns_ - before_ - length_;
   char* middle = to + before_ * size;
-  std::memcpy(middle, from, static_cast<size_t>(length_ * size));
+  if (length_ > 0) std::memcpy(middle, from, static_cast<size_t>(length_ * size));
   if (mode_ == PadMode::kConstant) {
     repeat(to, value, unit_, before_ * units);
     repeat(middle + length_ * size, value, unit_, after * units);

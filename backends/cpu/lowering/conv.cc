@@ -215,6 +215,8 @@ Verdict supports_fused(const ir::Node& node) {
 Verdict supports_conv2d(const ir::Node& node) {
   if (auto verdict = require_float32(node, 2); !verdict) return verdict;
   if (auto verdict = require_rank(node, 1, 4); !verdict) return verdict;
+  const auto format = node.attr_or<std::string>("data_format", "NHWC");
+  if (format != "NHWC") return Verdict::no("data_format " + format + " does not run in an engine");
   const ir::Value& filter = node.inputs[1];
   if (!filter.node->outputs[static_cast<std::size_t>(filter.index)].shape.fully_known()) {
     return Verdict::no("the filter's shape is not known");

@@ -82,6 +82,7 @@ constexpr VectorOpName kOps[] = {
     {"logical_and", VectorOp::kAnd},
     {"logical_or", VectorOp::kOr},
     {"select", VectorOp::kSelect},
+    {"select_v2", VectorOp::kSelect},
 };
 
 // One op on as many operands as the node has.
@@ -298,6 +299,11 @@ std::vector<std::int64_t> operand_strides(const PlanContext& ctx, int operand, c
     strides.at(1) = 1;
     return strides;
   }
+  if (operand == 0 && ctx.node().is("select") && place.shape.rank() == 1 && loop.rank() > 1) {  // chooses whole rows
+    std::vector<std::int64_t> strides(static_cast<std::size_t>(loop.rank()), 0);
+    strides[0] = 1;
+    return strides;
+  }
   return broadcast_place(place, loop);
 }
 
@@ -342,7 +348,7 @@ Lowered lower_elementwise(const ir::Node& node, WeightSource&) {
 Verdict supports_elementwise(const ir::Node& node) {
   constexpr std::size_t kMostOperands = 24;
   if (node.inputs.size() > kMostOperands) return Verdict::no(fmt::format("{} operands, at most {} run in one pass", node.inputs.size(), kMostOperands));
-  const bool select = node.is("select");
+  const bool select = node.is("select") || node.is("select_v2");
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const ir::Value& input = node.inputs[i];
     const DataType dtype = input.node->outputs[static_cast<std::size_t>(input.index)].dtype;

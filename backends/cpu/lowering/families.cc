@@ -7,21 +7,27 @@
 
 namespace tenon::cpu {
 
+const LoweringFamily& attention_lowerings();
 const LoweringFamily& conv_lowerings();
+const LoweringFamily& conv_nd_lowerings();
 const LoweringFamily& core_lowerings();
 const LoweringFamily& elementwise_lowerings();
 const LoweringFamily& matmul_lowerings();
 const LoweringFamily& movement_lowerings();
 const LoweringFamily& normalization_lowerings();
+const LoweringFamily& pool_lowerings();
 
 std::span<const LoweringFamily* const> lowering_families() {
   static const std::array list = {
+      &attention_lowerings(),
       &conv_lowerings(),
+      &conv_nd_lowerings(),
       &core_lowerings(),
       &elementwise_lowerings(),
       &matmul_lowerings(),
       &movement_lowerings(),
       &normalization_lowerings(),
+      &pool_lowerings(),
   };
   return list;
 }

@@ -138,6 +138,49 @@ ir::Attrs pointwise(bool bias) {
   return result;
 }
 
+TEST(Lowering, Attention) {
+  for (const char* layout : {"BHSD", "BSHD"}) {
+    for (const char* output : {"BHSD", "BSHD"}) {
+      ir::Attrs a = attrs({{"layout", std::string(layout)}, {"output_layout", std::string(output)}, {"scale", 0.3f}});
+      check_case({"attention", {{2, 3, 3, 16}, {2, 3, 3, 16}, {2, 3, 3, 16}}, {}, a});
+    }
+  }
+  ir::Attrs a = attrs({{"layout", std::string("BHSD")}, {"output_layout", std::string("BSHD")}, {"scale", 0.3f}, {"has_mask", true}});
+  check_case({"attention", {{2, 3, 5, 8}, {2, 3, 7, 8}, {2, 3, 7, 4}, {2, 1, 1, 7}}, {}, a});
+}
+
+TEST(Lowering, TransposedConvolutions) {
+  for (const std::int64_t stride : {1, 2, 3}) {
+    ir::Attrs a = attrs({{"strides", std::vector<std::int64_t>{stride, stride}}, {"dilations", std::vector<std::int64_t>{1, 1}},
+                         {"padding", std::string("SAME")}, {"has_bias", true}, {"activation", std::string("relu")}});
+    GraphBuilder b;
+    SymbolSource symbols;
+    const auto x = b.parameter(DataType::kFloat32, {symbols.fresh(), 4, 5, 6});
+    const auto size = b.constant(ints({static_cast<std::int32_t>(4 * stride), static_cast<std::int32_t>(5 * stride)}));
+    const auto filter = b.constant(random_tensor({3, 3, 7, 6}, 1)), bias = b.constant(random_tensor({7}, 2));
+    const auto graph = b.finish({b.op("fused_conv2d_transpose", {size, filter, x, bias}, a)});
+    check(*graph, {random_tensor({2, 4, 5, 6}, 3)});
+    EXPECT_EQ(kernels(*graph, {random_tensor({2, 4, 5, 6}, 3)}), std::vector<std::string>{"conv2d_transpose b:relu"});
+  }
+}
+
+TEST(Lowering, ConvolutionsOfVolumes) {
+  for (const char* padding : {"SAME", "VALID"}) {
+    ir::Attrs a = attrs({{"strides", std::vector<std::int64_t>{2, 1, 1}}, {"dilations", std::vector<std::int64_t>{1, 1, 1}},
+                         {"padding", std::string(padding)}, {"has_bias", true}, {"activation", std::string("tanh")}});
+    check_case({"fused_conv3d", {{2, 5, 6, 7, 4}}, {random_tensor({3, 3, 3, 4, 9}, 1), random_tensor({9}, 2)}, a});
+  }
+}
+
+TEST(Lowering, Selection) {
+  GraphBuilder b;
+  const auto x = b.parameter(DataType::kFloat32, {4, 3}), y = b.parameter(DataType::kFloat32, {4, 3}, "y");
+  const auto less = b.op("less", {x, y});
+  const auto rows = b.op("any", {less, b.constant(ints({1}))});
+  const auto graph = b.finish({b.op("select", {less, x, y}), b.op("select", {rows, x, y}), b.op("select_v2", {less, x, b.constant(Tensor::scalar(2.0f))})});
+  check(*graph, {random_tensor({4, 3}, 1), random_tensor({4, 3}, 2)});
+}
+
 // As in a dense block: every layer's result joins all before it.
 TEST(Lowering, WritesConcatenationsOfChannelsInPlace) {
   GraphBuilder b;

@@ -17,8 +17,10 @@ const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& matmul_family();
 const OpFamily& misc_family();
+const OpFamily& normalization_family();
 const OpFamily& pad_family();
 const OpFamily& parse_example_family();
+const OpFamily& pool_family();
 const OpFamily& rank_family();
 const OpFamily& reduce_family();
 const OpFamily& scan_family();
@@ -27,6 +29,7 @@ const OpFamily& segment_family();
 const OpFamily& select_family();
 const OpFamily& shape_family();
 const OpFamily& slice_family();
+const OpFamily& softmax_family();
 const OpFamily& space_batch_family();
 const OpFamily& special_family();
 const OpFamily& strided_slice_family();
@@ -51,8 +54,10 @@ std::span<const OpFamily* const> families() {
       &histogram_family(),
       &matmul_family(),
       &misc_family(),
+      &normalization_family(),
       &pad_family(),
       &parse_example_family(),
+      &pool_family(),
       &rank_family(),
       &reduce_family(),
       &scan_family(),
@@ -61,6 +66,7 @@ std::span<const OpFamily* const> families() {
       &select_family(),
       &shape_family(),
       &slice_family(),
+      &softmax_family(),
       &space_batch_family(),
       &special_family(),
       &strided_slice_family(),

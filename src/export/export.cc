@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "export/node_writer.h"
-#include "import/attributes.h"
 #include "ops/tensorflow_ops.h"
 
 namespace tenon::exporter {

@@ -1,0 +1,176 @@
+// The native half of the Python package: sessions and conversion on plain buffers. python/tenon/ makes NumPy of them.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/function.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <memory>
+
+#include "tenon/convert.h"
+#include "tenon/session.h"
+#include "tenon/version.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+using tenon::DataType;
+using tenon::Tensor;
+
+// An array as the Python side hands it over: (dtype name, shape, address, object that owns the memory), or for strings
+// ("string", shape, list of bytes, None).
+Tensor to_tensor(const nb::tuple& array) {
+  const DataType dtype = tenon::dtype_from_name(nb::cast<std::string>(array[0]));
+  const tenon::Shape shape(nb::cast<std::vector<std::int64_t>>(array[1]));
+  if (dtype == DataType::kString) {
+    Tensor tensor(dtype, shape);
+    auto elements = tensor.flat<std::string>();
+    const nb::list values = nb::cast<nb::list>(array[2]);
+    if (values.size() != elements.size()) throw tenon::Error(tenon::ErrorCode::kInvalidArgument, "as many strings as the shape has are needed");
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const nb::bytes value = nb::cast<nb::bytes>(values[i]);
+      elements[i].assign(value.c_str(), value.size());
+    }
+    return tensor;
+  }
+  PyObject* owner = nb::object(array[3]).release().ptr();
+  std::shared_ptr<const void> keep_alive(owner, [](const void* object) {
+    const nb::gil_scoped_acquire gil;
+    Py_DECREF(static_cast<PyObject*>(const_cast<void*>(object)));
+  });
+  return Tensor::borrow(dtype, shape, reinterpret_cast<void*>(nb::cast<std::uintptr_t>(array[2])), std::move(keep_alive));
+}
+
+// The inverse: (dtype name, shape, uint8 array that owns the tensor), or ("string", shape, list of bytes).
+nb::tuple to_python(const Tensor& tensor) {
+  const std::string dtype(tenon::dtype_name(tensor.dtype()));
+  if (tensor.dtype() == DataType::kString) {
+    nb::list values;
+    for (const std::string& value : tensor.flat<std::string>()) values.append(nb::bytes(value.data(), value.size()));
+    return nb::make_tuple(dtype, tensor.shape().dims(), values);
+  }
+  if (tensor.dtype() == DataType::kResource || tensor.dtype() == DataType::kVariant) {
+    throw tenon::Error(tenon::ErrorCode::kUnsupported, "an output is a resource; it has no value outside the session");
+  }
+  auto* kept = new Tensor(tensor);
+  const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Tensor*>(p); });
+  const std::size_t bytes = tensor.byte_size();
+  return nb::make_tuple(dtype, tensor.shape().dims(),
+                        nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(kept->data(), {bytes}, owner));
+}
+
+using Arrays = std::map<std::string, nb::tuple>;
+
+std::map<std::string, nb::tuple> run(tenon::Session& session, const Arrays& feeds, const std::string& signature_key,
+                                     const std::vector<std::string>& outputs) {
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [name, array] : feeds) tensors.emplace(name, to_tensor(array));
+  std::map<std::string, Tensor> results;
+  {
+    const nb::gil_scoped_release no_gil;
+    results = session.run(tensors, signature_key, outputs);
+    tensors.clear();
+  }
+  std::map<std::string, nb::tuple> arrays;
+  for (const auto& [name, tensor] : results) arrays.emplace(name, to_python(tensor));
+  return arrays;
+}
+
+nb::list describe(const std::vector<tenon::TensorSpec>& specs) {
+  nb::list list;
+  for (const tenon::TensorSpec& spec : specs) {
+    nb::object shape = nb::none();
+    if (spec.known_rank) shape = nb::cast(spec.shape);
+    list.append(nb::make_tuple(spec.name, std::string(tenon::dtype_name(spec.dtype)), shape));
+  }
+  return list;
+}
+
+tenon::SessionOptions session_options(const std::string& signature_key, const std::vector<std::string>& tags,
+                                      const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool native,
+                                      int threads) {
+  tenon::SessionOptions options;
+  options.signature_key = signature_key;
+  options.tags = tags;
+  options.inputs = inputs;
+  options.outputs = outputs;
+  options.native = native;
+  options.threads = threads;
+  return options;
+}
+
+// Options arrive as a dictionary whose keys are ConvertOptions' fields; unknown keys are refused.
+std::string convert(const std::string& input, const std::string& output, const nb::dict& given) {
+  tenon::ConvertOptions options;
+  for (const auto& [key, value] : given) {
+    const std::string name = nb::cast<std::string>(key);
+    if (name == "signature_keys") options.signature_keys = nb::cast<std::vector<std::string>>(value);
+    else if (name == "tags") options.tags = nb::cast<std::vector<std::string>>(value);
+    else if (name == "precision") options.precision = nb::cast<std::string>(value);
+    else if (name == "minimum_segment_size") options.minimum_segment_size = nb::cast<int>(value);
+    else if (name == "op_denylist") options.op_denylist = nb::cast<std::vector<std::string>>(value);
+    else if (name == "shapes") options.shapes = nb::cast<tenon::NamedShapes>(value);
+    else if (name == "min_shapes") options.min_shapes = nb::cast<tenon::NamedShapes>(value);
+    else if (name == "max_shapes") options.max_shapes = nb::cast<tenon::NamedShapes>(value);
+    else if (name == "min_gain") options.min_gain = nb::cast<double>(value);
+    else if (name == "threads") options.threads = nb::cast<int>(value);
+    else if (name == "timing_cache") options.timing_cache = nb::cast<std::string>(value);
+    else if (name == "verify") options.verify = nb::cast<bool>(value);
+    else if (name == "force") options.force = nb::cast<bool>(value);
+    else throw tenon::Error(tenon::ErrorCode::kInvalidArgument, "convert has no option \"" + name + "\"");
+  }
+  // Ctrl-C is seen between two steps of the conversion.
+  std::atomic<bool> interrupted{false};
+  options.cancel = &interrupted;
+  options.progress = [&](std::string_view, double) {
+    const nb::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) {
+      PyErr_Clear();
+      interrupted.store(true);
+    }
+  };
+  const nb::gil_scoped_release no_gil;
+  return tenon::convert(input, output, options).to_json();
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  // Errors cross as (code, message); python/tenon/errors.py has the classes.
+  static nb::object make_error;
+  module.def("set_error_factory", [](nb::object factory) { make_error = std::move(factory); });
+  module.def("clear_error_factory", [] { make_error.reset(); });
+  nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
+    try {
+      std::rethrow_exception(pointer);
+    } catch (const tenon::Error& error) {
+      const nb::object exception = make_error(tenon::error_code_name(error.code()), error.what());
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+    }
+  });
+  module.def("version", &tenon::version);
+  module.def("convert", &convert);
+  nb::class_<tenon::Session>(module, "Session")
+      .def("__init__",
+           [](tenon::Session* self, const std::string& path, const std::string& signature_key, const std::vector<std::string>& tags,
+              const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool native, int threads) {
+             const tenon::SessionOptions options = session_options(signature_key, tags, inputs, outputs, native, threads);
+             const nb::gil_scoped_release no_gil;
+             new (self) tenon::Session(tenon::Session::open(path, options));
+           })
+      .def("run", &run)
+      .def("signature_keys", &tenon::Session::signature_keys)
+      .def("threads", &tenon::Session::threads)
+      .def("inputs", [](const tenon::Session& self, const std::string& key) { return describe(self.inputs(key)); })
+      .def("outputs", [](const tenon::Session& self, const std::string& key) { return describe(self.outputs(key)); })
+      .def("engines", [](const tenon::Session& self) {
+        nb::list list;
+        for (const tenon::EngineStatus& engine : self.engines()) {
+          list.append(nb::make_tuple(engine.name, engine.loaded, engine.rebuilt, engine.reason, engine.calls, engine.native_calls));
+        }
+        return list;
+      });
+}

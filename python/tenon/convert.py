@@ -1,0 +1,41 @@
+"""Converting models."""
+import json
+import os
+
+from . import _native
+
+
+def _names(value):
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _shapes(value):
+    return {name: [int(size) for size in shape] for name, shape in value.items()}
+
+
+_LISTS = {"tags", "op_denylist"}
+_SHAPES = {"shapes", "min_shapes", "max_shapes"}
+
+
+def convert(input_saved_model_dir, output_saved_model_dir, **options):
+    """Converts a SavedModel and returns the report as a dictionary.
+
+    Options are those of `tenon convert`, underscores for dashes: signature_key (one or a list), tags, precision,
+    minimum_segment_size, op_denylist, shapes / min_shapes / max_shapes ({name: tuple}), min_gain, threads, timing_cache,
+    verify, force. Raises subclasses of tenon.Error; on failure the output folder is as it was.
+    """
+    native = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name == "signature_key":
+            native["signature_keys"] = _names(value)
+        elif name in _LISTS:
+            native[name] = _names(value)
+        elif name in _SHAPES:
+            native[name] = _shapes(value)
+        elif name == "timing_cache":
+            native[name] = os.fspath(value)
+        else:
+            native[name] = value
+    return json.loads(_native.convert(os.fspath(input_saved_model_dir), os.fspath(output_saved_model_dir), native))

@@ -1,0 +1,86 @@
+"""Running models."""
+import os
+from typing import NamedTuple, Optional
+
+from . import _native
+from .arrays import numpy_dtype, to_native, to_numpy
+
+
+class TensorSpec(NamedTuple):
+    """An input or output: its name, NumPy dtype, and shape (None for an unknown size; None alone for an unknown rank)."""
+    name: str
+    dtype: object
+    shape: Optional[tuple]
+
+
+class EngineStatus(NamedTuple):
+    """How an engine of the model is served. `reason` says why it was rebuilt or is not loaded."""
+    name: str
+    loaded: bool
+    rebuilt: bool
+    reason: str
+    calls: int
+    native_calls: int
+
+
+def _specs(native):
+    return [TensorSpec(name, numpy_dtype(dtype), shape if shape is None else tuple(None if s < 0 else s for s in shape))
+            for name, dtype, shape in native]
+
+
+class Session:
+    """A model ready to run: a SavedModel folder, converted or not, or a frozen graph.
+
+    signature_key: what run() uses when it is not told (default: serving_default, else the only one). tags: tags of the meta
+    graph. inputs, outputs: raw tensor names to feed and fetch instead of a signature. native: ignore engines. threads: size of
+    the session's team (default: the CPUs of this process). May be called from many threads; raises subclasses of tenon.Error.
+    """
+
+    def __init__(self, path, signature_key=None, tags=None, inputs=None, outputs=None, native=False, threads=None):
+        tags = [tags] if isinstance(tags, str) else list(tags or [])
+        self._native = _native.Session(os.fspath(path), signature_key or "", tags, list(inputs or []), list(outputs or []),
+                                       bool(native), int(threads or 0))
+        self._dtypes = {}
+
+    def run(self, feeds, signature_key=None, outputs=None):
+        """Feeds {name: array} and returns {name: array}. `outputs` restricts what is computed; names that are no outputs of
+        the signature are tensors of the graph. Arrays are passed without a copy where their layout allows."""
+        key = signature_key or ""
+        dtypes = self._dtypes.get(key)
+        if dtypes is None:
+            dtypes = self._dtypes[key] = {name: dtype for name, dtype, _ in self._native.inputs(key)}
+        arrays = {name: to_native(value, dtypes.get(name)) for name, value in feeds.items()}
+        return {name: to_numpy(result) for name, result in self._native.run(arrays, key, list(outputs or [])).items()}
+
+    @property
+    def signature_keys(self):
+        """Keys of the signatures that can be run."""
+        return self._native.signature_keys()
+
+    @property
+    def inputs(self):
+        """Inputs of the default signature."""
+        return self.signature_inputs()
+
+    @property
+    def outputs(self):
+        """Outputs of the default signature."""
+        return self.signature_outputs()
+
+    def signature_inputs(self, signature_key=None):
+        """Inputs of a signature."""
+        return _specs(self._native.inputs(signature_key or ""))
+
+    def signature_outputs(self, signature_key=None):
+        """Outputs of a signature."""
+        return _specs(self._native.outputs(signature_key or ""))
+
+    @property
+    def engines(self):
+        """The model's engines and how they are served."""
+        return [EngineStatus(*engine) for engine in self._native.engines()]
+
+    @property
+    def threads(self):
+        """Threads of the session's team."""
+        return self._native.threads()

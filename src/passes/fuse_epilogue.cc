@@ -1,5 +1,6 @@
 // activation(conv(x) + bias + y) -> conv with an epilogue; matmul and channel_affine likewise.
 #include "ops/fused.h"
+#include "passes/activation_node.h"
 #include "passes/editor.h"
 #include "passes/passes.h"
 
@@ -16,33 +17,6 @@ bool takes_residual(const ir::Node& node) {
 }
 
 bool takes_activation(const ir::Node& node) { return takes_residual(node) || node.is("channel_affine"); }
-
-// The activation a node of one operand is; kNone when it is not one.
-Epilogue activation_of(const ir::Node& node) {
-  struct Named {
-    std::string_view op;
-    Activation activation;
-  };
-  static constexpr Named kNamed[] = {
-      {"relu", Activation::kRelu},          {"relu6", Activation::kRelu6},   {"leaky_relu", Activation::kLeakyRelu},
-      {"elu", Activation::kElu},            {"selu", Activation::kSelu},     {"sigmoid", Activation::kSigmoid},
-      {"tanh", Activation::kTanh},          {"swish", Activation::kSwish},   {"hard_swish", Activation::kHardSwish},
-      {"softplus", Activation::kSoftplus},  {"clip", Activation::kClip},     {"hard_sigmoid", Activation::kHardSigmoid},
-      {"softsign", Activation::kSoftsign},  {"exp", Activation::kExp},
-  };
-  Epilogue result;
-  if (node.inputs.size() != 1) return result;
-  for (const Named& named : kNamed) {
-    if (!node.is(named.op)) continue;
-    result.set_activation(named.activation);
-    result.alpha = node.attr_or<float>("alpha", result.alpha);
-    result.beta = node.attr_or<float>("beta", result.beta);
-  }
-  if (node.is("gelu")) {
-    result.set_activation(node.attr_or<bool>("approximate", false) ? Activation::kGeluTanh : Activation::kGeluErf);
-  }
-  return result;
-}
 
 class Fuser {
  public:

@@ -49,6 +49,7 @@ void optimize(ir::Graph& graph, const PipelineOptions& options, SymbolSource& sy
   clean(graph, options, symbols, run);
   if (!options.fuse) return;
   run("lower_to_fused", lower_to_fused(graph));
+  run("fuse_dilation", fuse_dilation(graph));
   run("flatten_matmul", flatten_matmul(graph));
   run("fuse_activations", fuse_activations(graph));
   run("fuse_layer_norm", fuse_layer_norm(graph));
@@ -57,6 +58,7 @@ void optimize(ir::Graph& graph, const PipelineOptions& options, SymbolSource& sy
   run("fuse_epilogue", fuse_epilogue(graph));
   run("fold_padding", fold_padding(graph));
   run("fuse_layer_norm_residual", fuse_layer_norm_residual(graph));
+  run("fuse_elementwise", fuse_elementwise(graph));
   clean(graph, options, symbols, run);
 }
 

@@ -35,6 +35,7 @@ class CpuBackend : public Backend {
 
  private:
   static Verdict supports_node(const ir::Node& node) {
+    if (cpu::follows_from_shapes(node)) return Verdict::yes();
     const cpu::Lowering* lowering = cpu::find_lowering(node.op->name);
     if (lowering == nullptr) {
       return Verdict::no(fmt::format("the CPU backend has no kernel for {}",

@@ -41,23 +41,50 @@ Verdict require_rank(const ir::Node& node, int operand, int rank) {
   return Verdict::no(fmt::format("{} needs an operand of rank {}, found {}", node.op->name, rank, shape.to_string()));
 }
 
-Verdict require_known(const ir::Node& node, int operand, std::string_view what) {
-  constexpr std::size_t kLimit = 200;
+namespace {
+
+constexpr std::size_t kMostNodes = 300;  // of a chain of arithmetic on sizes
+
+bool is_shape_op(const ir::Node& node) { return node.is("shape") || node.is("shape_n") || node.is("size") || node.is("rank"); }
+
+bool is_size_input(const ir::Node& node) {
+  return node.op->is(ir::kSource) && !node.outputs.empty() &&
+         (node.outputs[0].dtype == DataType::kInt32 || node.outputs[0].dtype == DataType::kInt64);
+}
+
+// The first node behind `start` that is neither a shape nor a constant nor pure; null when there is none.
+const ir::Node* find_data(const std::vector<ir::Value>& start, bool sizes_may_be_inputs) {
   std::unordered_set<const ir::Node*> seen;
-  std::vector<const ir::Node*> work = {node.inputs[static_cast<std::size_t>(operand)].node};
+  std::vector<const ir::Node*> work;
+  for (const ir::Value& value : start) work.push_back(value.node);
   while (!work.empty()) {
     const ir::Node* at = work.back();
     work.pop_back();
-    if (!seen.insert(at).second || at->is("shape") || at->is("shape_n") || at->is("size") || at->is("rank")) continue;
-    if (at->is("read_variable")) continue;
-    const bool source = at->op->is(ir::kSource);
-    if (source && !at->outputs.empty() && (at->outputs[0].dtype == DataType::kInt32 || at->outputs[0].dtype == DataType::kInt64)) continue;
-    if (source || at->op->traits != ir::kPure || seen.size() > kLimit) {
-      return Verdict::no(fmt::format("{} depends on data (on {}): an engine needs it to follow from shapes", what, at->describe()));
-    }
+    if (!seen.insert(at).second || is_shape_op(*at) || at->is("read_variable")) continue;
+    if (sizes_may_be_inputs && is_size_input(*at)) continue;
+    if (at->op->traits != ir::kPure || seen.size() > kMostNodes) return at;
     for (const ir::Value& input : at->inputs) work.push_back(input.node);
   }
-  return Verdict::yes();
+  return nullptr;
+}
+
+}  // namespace
+
+Verdict require_known(const ir::Node& node, int operand, std::string_view what) {
+  const ir::Node* data = find_data({node.inputs.at(static_cast<std::size_t>(operand))}, true);
+  if (data == nullptr) return Verdict::yes();
+  return Verdict::no(fmt::format("{} depends on data (on {}): an engine needs it to follow from shapes", what, data->describe()));
+}
+
+bool follows_from_shapes(const ir::Node& node) {
+  if (node.op->traits != ir::kPure || node.op->evaluate == nullptr) return false;
+  for (const ir::ValueType& type : node.outputs) {
+    if (type.dtype == DataType::kString || type.dtype == DataType::kResource || type.dtype == DataType::kVariant) return false;
+    constexpr std::int64_t kMostElements = 4096;
+    const auto elements = type.shape.num_elements();
+    if (elements && *elements > kMostElements) return false;
+  }
+  return find_data(node.inputs, false) == nullptr;
 }
 
 }  // namespace tenon::cpu

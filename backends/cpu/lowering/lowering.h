@@ -148,5 +148,7 @@ Verdict require_float32(const ir::Node& node, int operands);
 // Yes when the operand will be known as soon as the shapes of the inputs are: constants, shapes, and arithmetic on them.
 Verdict require_known(const ir::Node& node, int operand, std::string_view what);
 Verdict require_rank(const ir::Node& node, int operand, int rank);
+// True for arithmetic on shapes and constants alone: known as soon as the shapes of the inputs are, so it costs nothing in a run.
+bool follows_from_shapes(const ir::Node& node);
 
 }  // namespace tenon::cpu

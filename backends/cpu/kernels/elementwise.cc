@@ -15,8 +15,11 @@ namespace tenon::cpu {
 namespace {
 
 constexpr int kMaxSlots = 24;
-constexpr int64_t kBlock = 512;        // floats of one slot: a few slots fit the L1 cache
-constexpr int64_t kLongRow = 256;      // rows at least this long are blocks of their own
+constexpr int64_t kBlock = 512;    // floats of one slot: a few slots fit the L1 cache
+constexpr int64_t kLongRow = 256;  // rows at least this long are blocks of their own
+constexpr int64_t kShortRun = 16;  // runs too short for a call
+constexpr int64_t kSlot = kBlock + kShortRun;
+constexpr size_t kMaxOperands = 64;
 constexpr int kNever = INT32_MAX / 2;  // "alive until the block ends"
 
 // How a block of an operand gets to its slot and back.
@@ -80,6 +83,15 @@ void gather(const Operand& operand, const char* from, int64_t stride, int64_t co
 // Loads `count` elements `stride` apart as floats.
 void load_run(const Operand& operand, const void* base, int64_t offset, int64_t stride, int64_t count, float* to) {
   const char* from = static_cast<const char*>(base) + offset * operand.size;
+  if (operand.dtype == DataType::kFloat32 && count <= kShortRun) {
+    const float* floats = reinterpret_cast<const float*>(from);
+    if (stride == 0) {
+      for (int64_t i = 0; i < kShortRun; ++i) to[i] = floats[0];  // a fixed count is faster; slots have room
+      return;
+    }
+    for (int64_t i = 0; i < count; ++i) to[i] = floats[i * stride];
+    return;
+  }
   if (stride == 1) return operand.convert(from, to, count);
   if (stride == 0) {
     operand.convert(from, to, 1);
@@ -137,8 +149,19 @@ struct Elementwise::Plan {
   bool direct_when_flat(const Operand& operand) const;
   void assign_slots(const VectorProgram& program);
   void run_share(int64_t begin, int64_t end, const void* const* ins, void* const* outs) const;
-  int64_t direct_offset(const Operand& operand, int64_t at) const;
-  void load_block(const void* const* ins, int64_t at, int64_t count, float* const* own, float** slot) const;
+
+  struct Cursor;
+  // Pointers per slot: to its own memory, and to where it lies in the present block.
+  struct Slots {
+    float* const* own;
+    float** now;
+  };
+  void place(Cursor& cursor, int64_t row_index) const;
+  void advance(Cursor& cursor) const;
+  void load_once(const void* const* ins, float* const* own) const;
+  void run_in_row(const Cursor& cursor, int64_t in_row, int64_t count, bool new_row, const void* const* ins,
+                  void* const* outs, const Slots& slot) const;
+  void run_flat(int64_t at, int64_t count, const void* const* ins, void* const* outs, const Slots& slot) const;
 };
 
 void Elementwise::Plan::merge(std::span<const int64_t> dims_given, std::span<const ElementwiseOperand> ins,
@@ -184,7 +207,12 @@ void Elementwise::Plan::choose_blocks() {
   for (const Operand& operand : inputs) look(operand);
   for (const Operand& operand : outputs) look(operand);
   row = rows ? inner : total;
-  block = rows ? std::min(inner, kBlock) : kBlock / period * period;
+  if (rows) {  // pieces of nearly equal length
+    blocks_per_row = (inner + kBlock - 1) / kBlock;
+    block = std::min(((inner + blocks_per_row - 1) / blocks_per_row + 15) / 16 * 16, inner);
+  } else {
+    block = kBlock / period * period;
+  }
   blocks_per_row = (row + block - 1) / block;
 }
 
@@ -264,33 +292,33 @@ void Elementwise::Plan::assign_slots(const VectorProgram& program) {
   if (slots > kMaxSlots) fail(ErrorCode::kUnsupported, "elementwise: {} values alive at once, at most {}", slots, kMaxSlots);
 }
 
-int64_t Elementwise::Plan::direct_offset(const Operand& operand, int64_t at) const {
-  if (!rows) return at;
-  int64_t start = 0;
-  walk_runs(dims, operand.strides, at, 1, [&](int64_t offset, int64_t, int64_t, int64_t) { start = offset; });
-  return start;
-}
+// Where a share stands: in rows, the offset of every operand (inputs, then outputs) at the start of the row.
+struct Elementwise::Plan::Cursor {
+  std::array<int64_t, kMaxLoopRank> at{};
+  std::array<int64_t, kMaxOperands> offset{};
+};
 
-void Elementwise::Plan::load_block(const void* const* ins, int64_t at, int64_t count, float* const* own,
-                                   float** slot) const {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Operand& operand = inputs[i];
-    if (operand.access == Access::kOnce) continue;
-    if (operand.access == Access::kDirect) {
-      slot[operand.slot] = const_cast<float*>(static_cast<const float*>(ins[i])) + direct_offset(operand, at);
-      continue;
-    }
-    float* to = own[operand.slot];
-    walk_runs(dims, operand.strides, at, count, [&](int64_t offset, int64_t stride, int64_t done, int64_t length) {
-      load_run(operand, ins[i], offset, stride, length, to + done);
-    });
+void Elementwise::Plan::place(Cursor& cursor, int64_t row_index) const {
+  for (size_t d = dims.size() - 1; d-- > 0;) {
+    cursor.at[d] = row_index % dims[d];
+    row_index /= dims[d];
+    for (size_t k = 0; k < inputs.size(); ++k) cursor.offset[k] += cursor.at[d] * inputs[k].strides[d];
+    for (size_t k = 0; k < outputs.size(); ++k) cursor.offset[inputs.size() + k] += cursor.at[d] * outputs[k].strides[d];
   }
 }
 
-void Elementwise::Plan::run_share(int64_t begin, int64_t end, const void* const* ins, void* const* outs) const {
-  alignas(64) float memory[kMaxSlots * kBlock];
-  std::array<float*, kMaxSlots> own, slot;
-  for (int s = 0; s < slots; ++s) own[s] = slot[s] = memory + s * kBlock;
+void Elementwise::Plan::advance(Cursor& cursor) const {
+  for (size_t d = dims.size() - 1; d-- > 0;) {
+    const bool wraps = ++cursor.at[d] == dims[d];
+    const int64_t steps = wraps ? 1 - dims[d] : 1;
+    for (size_t k = 0; k < inputs.size(); ++k) cursor.offset[k] += steps * inputs[k].strides[d];
+    for (size_t k = 0; k < outputs.size(); ++k) cursor.offset[inputs.size() + k] += steps * outputs[k].strides[d];
+    if (!wraps) return;
+    cursor.at[d] = 0;
+  }
+}
+
+void Elementwise::Plan::load_once(const void* const* ins, float* const* own) const {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].access != Access::kOnce) continue;
     const int64_t length = rows ? block : std::min(block, row);
@@ -303,23 +331,82 @@ void Elementwise::Plan::run_share(int64_t begin, int64_t end, const void* const*
       load_run(inputs[i], ins[i], offset, stride, count, own[inputs[i].slot] + done);
     });
   }
-  run_steps(constants.data(), static_cast<int64_t>(constants.size()), slot.data(), block);
-  for (int64_t b = begin; b < end; ++b) {
-    const int64_t in_row = b % blocks_per_row * block;
-    const int64_t at = b / blocks_per_row * row + in_row;
-    const int64_t count = std::min(block, row - in_row);
-    load_block(ins, at, count, own.data(), slot.data());
-    for (size_t o = 0; o < outputs.size(); ++o) {
-      if (outputs[o].access != Access::kDirect) continue;
-      slot[outputs[o].slot] = static_cast<float*>(outs[o]) + direct_offset(outputs[o], at);
+}
+
+// `count` elements from `in_row` on in the row where the cursor stands.
+void Elementwise::Plan::run_in_row(const Cursor& cursor, int64_t in_row, int64_t count, bool new_row, const void* const* ins,
+                                   void* const* outs, const Slots& slot) const {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Operand& operand = inputs[i];
+    const int64_t stride = operand.strides.back();
+    if (operand.access == Access::kDirect) {
+      slot.now[operand.slot] = const_cast<float*>(static_cast<const float*>(ins[i])) + cursor.offset[i] + in_row;
+    } else if (operand.access == Access::kRuns && (stride != 0 || new_row)) {
+      const int64_t length = stride == 0 ? block : count;  // a repeated element serves the whole row
+      load_run(operand, ins[i], cursor.offset[i] + in_row * stride, stride, length, slot.own[operand.slot]);
     }
-    run_steps(steps.data(), static_cast<int64_t>(steps.size()), slot.data(), count);
-    for (size_t o = 0; o < outputs.size(); ++o) {
-      if (outputs[o].access == Access::kDirect) continue;
-      walk_runs(dims, outputs[o].strides, at, count, [&](int64_t offset, int64_t stride, int64_t done, int64_t length) {
-        store_run(outputs[o], outs[o], offset, stride, length, slot[outputs[o].slot] + done);
+  }
+  for (size_t o = 0; o < outputs.size(); ++o) {
+    if (outputs[o].access != Access::kDirect) continue;
+    slot.now[outputs[o].slot] = static_cast<float*>(outs[o]) + cursor.offset[inputs.size() + o] + in_row;
+  }
+  run_steps(steps.data(), static_cast<int64_t>(steps.size()), slot.now, count);
+  for (size_t o = 0; o < outputs.size(); ++o) {
+    if (outputs[o].access == Access::kDirect) continue;
+    const int64_t stride = outputs[o].strides.back();
+    store_run(outputs[o], outs[o], cursor.offset[inputs.size() + o] + in_row * stride, stride, count,
+              slot.now[outputs[o].slot]);
+  }
+}
+
+// `count` elements from `at` on in the flattened loop.
+void Elementwise::Plan::run_flat(int64_t at, int64_t count, const void* const* ins, void* const* outs,
+                                 const Slots& slot) const {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Operand& operand = inputs[i];
+    if (operand.access == Access::kDirect) {
+      slot.now[operand.slot] = const_cast<float*>(static_cast<const float*>(ins[i])) + at;
+    } else if (operand.access == Access::kRuns) {
+      float* to = slot.own[operand.slot];
+      walk_runs(dims, operand.strides, at, count, [&](int64_t offset, int64_t stride, int64_t done, int64_t length) {
+        load_run(operand, ins[i], offset, stride, length, to + done);
       });
     }
+  }
+  for (size_t o = 0; o < outputs.size(); ++o) {
+    if (outputs[o].access == Access::kDirect) slot.now[outputs[o].slot] = static_cast<float*>(outs[o]) + at;
+  }
+  run_steps(steps.data(), static_cast<int64_t>(steps.size()), slot.now, count);
+  for (size_t o = 0; o < outputs.size(); ++o) {
+    if (outputs[o].access == Access::kDirect) continue;
+    walk_runs(dims, outputs[o].strides, at, count, [&](int64_t offset, int64_t stride, int64_t done, int64_t length) {
+      store_run(outputs[o], outs[o], offset, stride, length, slot.now[outputs[o].slot] + done);
+    });
+  }
+}
+
+void Elementwise::Plan::run_share(int64_t begin, int64_t end, const void* const* ins, void* const* outs) const {
+  alignas(64) float memory[kMaxSlots * kSlot];
+  std::array<float*, kMaxSlots> own, now;
+  for (int s = 0; s < slots; ++s) own[s] = now[s] = memory + s * kSlot;
+  const Slots slot{own.data(), now.data()};
+  load_once(ins, own.data());
+  run_steps(constants.data(), static_cast<int64_t>(constants.size()), now.data(), block);
+  if (!rows) {
+    for (int64_t b = begin; b < end; ++b) run_flat(b * block, std::min(block, row - b * block), ins, outs, slot);
+    return;
+  }
+  Cursor cursor;
+  place(cursor, begin / blocks_per_row);
+  int64_t in_row = begin % blocks_per_row * block;
+  bool new_row = true;
+  for (int64_t b = begin; b < end; ++b) {
+    run_in_row(cursor, in_row, std::min(block, row - in_row), new_row, ins, outs, slot);
+    in_row += block;
+    new_row = in_row >= row;
+    if (!new_row) continue;
+    in_row = 0;
+    advance(cursor);
   }
 }
 
@@ -329,6 +416,9 @@ Elementwise::Elementwise(const VectorProgram& program, std::span<const int64_t> 
                          std::span<const ElementwiseOperand> inputs, std::span<const ElementwiseOperand> outputs) {
   check_program(program);
   TENON_CHECK(program.inputs == static_cast<int>(inputs.size()) && program.outputs.size() == outputs.size());
+  if (inputs.size() + outputs.size() > kMaxOperands) {
+    fail(ErrorCode::kUnsupported, "elementwise: {} operands, at most {}", inputs.size() + outputs.size(), kMaxOperands);
+  }
   auto plan = std::make_unique<Plan>();
   plan->merge(dims, inputs, outputs);
   const int64_t total = [&] {

@@ -228,15 +228,20 @@ std::string rewrite_library(std::string_view original, const std::vector<Functio
 
 std::string rewrite_graph(std::string_view original, const MetaGraphEdit& edit) {
   std::string libraries;
+  bool had_library = false;
   std::string bytes = copy_fields(original, "GraphDef", [&](std::uint32_t number, std::string_view content) {
-    if (number == 2 && edit.functions) libraries += content;  // pieces of one message join by standing behind each other
+    if (number == 2 && edit.functions) {
+      libraries += content;  // pieces of one message join by standing behind each other
+      had_library = true;
+    }
     return (number == 1 && edit.nodes) || (number == 2 && edit.functions);
   });
   pbf_writer writer(bytes);
   if (edit.nodes) {
     for (const NodeDef& node : *edit.nodes) append(writer, 1, serialize(node));
   }
-  if (edit.functions) append(writer, 2, rewrite_library(libraries, *edit.functions));
+  if (edit.functions && (had_library || !edit.functions->empty()))
+    append(writer, 2, rewrite_library(libraries, *edit.functions));
   return bytes;
 }
 

@@ -2,7 +2,7 @@
 
     check_savedmodel.py TEST_PROGRAM      TEST_PROGRAM is the built savedmodel_test
 
-Every variable; every constant; every graph after it was read into structs and written from them (as protobuf messages, and
+Every variable; a bundle that Tenon wrote; every constant; every graph after it was read into structs and written from them (as protobuf messages, and
 loaded and run by TensorFlow). Needs TensorFlow and xxhash. Exits with 1 and the differences when there are any.
 """
 import os
@@ -39,13 +39,16 @@ def content(value):
 
 
 def check_variables(program, folder):
+    """What Tenon reads from the models, and a bundle that Tenon wrote."""
     dump = os.path.join(folder, "variables")
     run_dump(program, "Variables", dump)
-    lines = [line.rstrip("\n").split("\t") for line in open(dump)]
+    run_dump(program, "Bundle", os.path.join(folder, "bundle"))
+    lines = [line.rstrip("\n").split("\t") for path in (dump, os.path.join(folder, "bundle.list")) for line in open(path)]
     wrong, seen = [], {}
     for directory, key, described, digest in lines:
         if directory not in seen:
-            seen[directory] = (tf.train.load_checkpoint(directory + "/variables/variables"), set())
+            seen[directory] = (tf.train.load_checkpoint(
+                directory + "/variables/variables" if os.path.isdir(directory) else directory), set())
         reader, keys = seen[directory]
         keys.add(key)
         value = reader.get_tensor(key)
@@ -54,7 +57,7 @@ def check_variables(program, folder):
             wrong.append(f"{directory} {key}: {described}, TensorFlow has {wanted}")
     for directory, (reader, keys) in seen.items():
         wrong += [f"{directory} {key}: not listed" for key in set(reader.get_variable_to_shape_map()) - keys]
-    print(f"{len(lines)} variables of {len(seen)} models compared")
+    print(f"{len(lines)} variables of {len(seen)} bundles compared")
     return wrong
 
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/hash.h"
+#include "savedmodel/bundle_writer.h"
 #include "savedmodel/load.h"
 #include "savedmodel/variables.h"
 #include "savedmodel/write.h"
@@ -144,6 +145,22 @@ TEST(Dump, DISABLED_Constants) {
       }
     }
   }
+}
+
+TEST(Dump, DISABLED_Bundle) {
+  const std::filesystem::path prefix(std::getenv("TENON_DUMP"));
+  const Bundle original = Bundle::open(std::filesystem::path(TENON_SOURCE_DIR) / "tests/savedmodel/data/every_dtype");
+  BundleWriter writer(prefix, {.shards = 2, .compress_index = true});
+  for (const BundleEntry& entry : original.entries()) writer.add(entry.key, original.read(entry.key), entry.key.size() % 2);
+  Tensor part(DataType::kFloat32, Shape{150, 2});
+  for (std::int64_t start : {0, 150}) {
+    std::fill(part.flat<float>().begin(), part.flat<float>().end(), static_cast<float>(start));
+    writer.add_slice("sliced", Shape{300, 2}, {{{start, 150}, {}}}, part);
+  }
+  writer.finish();
+  std::ofstream out(prefix.string() + ".list");
+  const Bundle written = Bundle::open(prefix);
+  for (const BundleEntry& entry : written.entries()) print(out, prefix, entry.key, written.read(entry.key));
 }
 
 TEST(Dump, DISABLED_Rewritten) {

@@ -1,22 +1,15 @@
-// Nodes, functions, signatures and whole models into wire format.
-#include <algorithm>
+// Nodes, functions and signatures into wire format.
 #include <protozero/pbf_writer.hpp>
-#include <unordered_set>
 
 #include "base/error.h"
+#include "savedmodel/rewrite.h"
 #include "savedmodel/tensor_proto.h"
-#include "savedmodel/wire.h"
 #include "savedmodel/write.h"
 
 namespace tenon::saved {
 namespace {
 
 using protozero::pbf_writer;
-
-constexpr std::string_view kAssetsCollection = "saved_model_assets";
-constexpr std::string_view kAssetTypeUrl = "type.googleapis.com/tensorflow.AssetFileDef";
-// Protobuf's own readers refuse anything larger.
-constexpr std::size_t kMaxMessageBytes = 0x7fffffff;
 
 void append(pbf_writer& writer, std::uint32_t number, std::string_view bytes) {
   writer.add_bytes(number, bytes.data(), bytes.size());
@@ -126,202 +119,12 @@ std::string serialize_tensor_info(const TensorInfo& info) {
   return bytes;
 }
 
-std::string serialize_asset(const AssetFileDef& asset) {
-  if (!asset.raw.empty()) return std::string(asset.raw);
-  std::string bytes;
-  pbf_writer writer(bytes);
-  {
-    pbf_writer tensor_info(writer, 1);
-    append(tensor_info, 1, asset.tensor_name);
-  }
-  append(writer, 2, asset.filename);
-  return bytes;
-}
-
 // A list message of a CollectionDef, added when it holds anything.
 template <class F>
 void append_collection_list(pbf_writer& writer, std::uint32_t number, bool wanted, F&& fill) {
   if (!wanted) return;
   pbf_writer list(writer, number);
   fill(list);
-}
-
-std::string serialize_collection(const Collection& collection) {
-  std::string bytes;
-  pbf_writer writer(bytes);
-  append_collection_list(writer, 1, !collection.node_list.empty(), [&](pbf_writer& list) {
-    for (const std::string& name : collection.node_list) append(list, 1, name);
-  });
-  append_collection_list(writer, 2, !collection.bytes_list.empty(), [&](pbf_writer& list) {
-    for (const std::string& value : collection.bytes_list) append(list, 1, value);
-  });
-  append_collection_list(writer, 3, !collection.int_list.empty(), [&](pbf_writer& list) {
-    list.add_packed_int64(1, collection.int_list.begin(), collection.int_list.end());
-  });
-  append_collection_list(writer, 4, !collection.float_list.empty(), [&](pbf_writer& list) {
-    list.add_packed_float(1, collection.float_list.begin(), collection.float_list.end());
-  });
-  append_collection_list(writer, 5, !collection.any_list.empty(), [&](pbf_writer& list) {
-    for (const std::string& value : collection.any_list) append_entry(list, 1, collection.any_type_url, value);
-  });
-  return bytes;
-}
-
-Collection assets_collection(const std::vector<AssetFileDef>& assets) {
-  Collection collection;
-  collection.name = kAssetsCollection;
-  collection.any_type_url = kAssetTypeUrl;
-  for (const AssetFileDef& asset : assets) collection.any_list.push_back(serialize_asset(asset));
-  return collection;
-}
-
-std::string_view entry_key(std::string_view entry) {
-  std::string_view key;
-  for (Fields fields(entry, "map entry"); fields.next();) {
-    if (fields.number() == 1) {
-      key = fields.bytes();
-    } else {
-      fields.skip();
-    }
-  }
-  return key;
-}
-
-// Copies the fields of `original` but those that drop(number, bytes) names; bytes are the field's content if it has a
-// length.
-template <class F>
-std::string copy_fields(std::string_view original, const char* message, F&& drop) {
-  std::string kept;
-  for (Fields fields(original, message); fields.next();) {
-    const std::string_view raw = fields.raw();
-    std::string_view content;
-    Fields again(raw, message);
-    if (again.next() && (raw.front() & 7) == 2) content = again.bytes();
-    if (!drop(fields.number(), content)) kept += raw;
-  }
-  return kept;
-}
-
-// A gradient between functions that are both still there.
-bool gradient_holds(std::string_view bytes, const std::unordered_set<std::string_view>& functions) {
-  bool holds = true;
-  for (Fields fields(bytes, "GradientDef"); fields.next();) {
-    if (fields.number() == 1 || fields.number() == 2) {
-      holds = functions.contains(fields.bytes()) && holds;
-    } else {
-      fields.skip();
-    }
-  }
-  return holds;
-}
-
-std::string rewrite_library(std::string_view original, const std::vector<FunctionDef>& functions) {
-  std::unordered_set<std::string_view> names;
-  for (const FunctionDef& function : functions) names.insert(function.name);
-  std::string bytes = copy_fields(original, "FunctionDefLibrary", [&](std::uint32_t number, std::string_view content) {
-    return number == 1 || (number == 2 && !gradient_holds(content, names));
-  });
-  pbf_writer writer(bytes);
-  for (const FunctionDef& function : functions) append(writer, 1, serialize(function));
-  return bytes;
-}
-
-std::string rewrite_graph(std::string_view original, const MetaGraphEdit& edit) {
-  std::string libraries;
-  bool had_library = false;
-  std::string bytes = copy_fields(original, "GraphDef", [&](std::uint32_t number, std::string_view content) {
-    if (number == 2 && edit.functions) {
-      libraries += content;  // pieces of one message join by standing behind each other
-      had_library = true;
-    }
-    return (number == 1 && edit.nodes) || (number == 2 && edit.functions);
-  });
-  pbf_writer writer(bytes);
-  if (edit.nodes) {
-    for (const NodeDef& node : *edit.nodes) append(writer, 1, serialize(node));
-  }
-  if (edit.functions && (had_library || !edit.functions->empty()))
-    append(writer, 2, rewrite_library(libraries, *edit.functions));
-  return bytes;
-}
-
-std::string rewrite_meta_info(std::string_view original, const std::vector<std::string>& tags) {
-  std::string bytes =
-      copy_fields(original, "MetaInfoDef", [](std::uint32_t number, std::string_view) { return number == 4; });
-  pbf_writer writer(bytes);
-  for (const std::string& tag : tags) append(writer, 4, tag);
-  return bytes;
-}
-
-class MetaGraphRewriter {
- public:
-  MetaGraphRewriter(const MetaGraph& original, const MetaGraphEdit& edit) : original_(original), edit_(edit) {
-    collections_ = edit.collections;
-    if (edit.assets && original.find_collection(kAssetsCollection) != nullptr) {
-      collections_.push_back(assets_collection(*edit.assets));
-    }
-  }
-
-  std::string run() {
-    std::string meta_info, graph;
-    std::string bytes = copy_fields(original_.raw, "MetaGraphDef", [&](std::uint32_t number, std::string_view content) {
-      if (number == 1 && edit_.tags) return meta_info += content, true;
-      if (number == 2 && (edit_.nodes || edit_.functions)) return graph += content, true;
-      return is_replaced(number, content);
-    });
-    if (original_.raw.empty()) graph = original_.graph.raw;
-    pbf_writer writer(bytes);
-    if (edit_.tags || original_.raw.empty()) {
-      append(writer, 1, rewrite_meta_info(meta_info, edit_.tags ? *edit_.tags : original_.tags));
-    }
-    if (edit_.nodes || edit_.functions || original_.raw.empty()) append(writer, 2, rewrite_graph(graph, edit_));
-    append_replacements(writer);
-    return bytes;
-  }
-
- private:
-  bool is_replaced(std::uint32_t number, std::string_view content) const {
-    if (number == 4) {
-      const std::string_view key = entry_key(content);
-      return std::any_of(collections_.begin(), collections_.end(), [&](const Collection& set) { return set.name == key; });
-    }
-    return (number == 5 && edit_.signatures) || (number == 6 && edit_.assets) || (number == 7 && edit_.drop_object_graph);
-  }
-
-  void append_replacements(pbf_writer& writer) const {
-    for (const Collection& collection : collections_) {
-      const std::string value = serialize_collection(collection);
-      if (!value.empty()) append_entry(writer, 4, collection.name, value);
-    }
-    if (edit_.signatures) {
-      for (const SignatureDef& signature : *edit_.signatures) append_entry(writer, 5, signature.key, serialize(signature));
-    }
-    if (edit_.assets) {
-      for (const AssetFileDef& asset : *edit_.assets) append(writer, 6, serialize_asset(asset));
-    }
-  }
-
-  const MetaGraph& original_;
-  const MetaGraphEdit& edit_;
-  std::vector<Collection> collections_;
-};
-
-std::string rewrite_meta_graph(const Model& model, std::size_t index, const std::vector<MetaGraphEdit>& edits) {
-  const MetaGraph& original = model.meta_graphs[index];
-  const auto edit = std::find_if(edits.begin(), edits.end(), [&](const MetaGraphEdit& e) { return e.meta_graph == index; });
-  if (edit != edits.end()) return MetaGraphRewriter(original, *edit).run();
-  if (original.raw.empty()) return MetaGraphRewriter(original, {}).run();
-  return std::string(original.raw);
-}
-
-void check_edits(const Model& model, const std::vector<MetaGraphEdit>& edits) {
-  std::unordered_set<std::size_t> seen;
-  for (const MetaGraphEdit& edit : edits) {
-    if (edit.meta_graph >= model.meta_graphs.size() || !seen.insert(edit.meta_graph).second) {
-      fail(ErrorCode::kInvalidArgument, "writing a model: an edit of graph {} (of {}) does not exist or stands twice",
-           edit.meta_graph, model.meta_graphs.size());
-    }
-  }
 }
 
 }  // namespace
@@ -373,20 +176,37 @@ std::string serialize(const SignatureDef& signature) {
   return bytes + signature.other_fields;
 }
 
-std::string serialize(const Model& model, const std::vector<MetaGraphEdit>& edits) {
-  check_edits(model, edits);
+std::string serialize(const AssetFileDef& asset) {
+  if (!asset.raw.empty()) return std::string(asset.raw);
   std::string bytes;
   pbf_writer writer(bytes);
-  writer.add_int64(1, model.frozen_graph ? 1 : model.schema_version);
-  for (std::size_t i = 0; i < model.meta_graphs.size(); ++i) {
-    const std::string meta_graph = rewrite_meta_graph(model, i, edits);
-    if (meta_graph.size() + bytes.size() + model.other_fields.size() + 16 > kMaxMessageBytes) {
-      fail(ErrorCode::kUnsupported,
-           "the model's graph takes more than 2 GB, which SavedModels cannot hold; keep its weights in variables");
-    }
-    append(writer, 2, meta_graph);
+  {
+    pbf_writer tensor_info(writer, 1);
+    append(tensor_info, 1, asset.tensor_name);
   }
-  return bytes + model.other_fields;
+  append(writer, 2, asset.filename);
+  return bytes;
+}
+
+std::string serialize(const Collection& collection) {
+  std::string bytes;
+  pbf_writer writer(bytes);
+  append_collection_list(writer, 1, !collection.node_list.empty(), [&](pbf_writer& list) {
+    for (const std::string& name : collection.node_list) append(list, 1, name);
+  });
+  append_collection_list(writer, 2, !collection.bytes_list.empty(), [&](pbf_writer& list) {
+    for (const std::string& value : collection.bytes_list) append(list, 1, value);
+  });
+  append_collection_list(writer, 3, !collection.int_list.empty(), [&](pbf_writer& list) {
+    list.add_packed_int64(1, collection.int_list.begin(), collection.int_list.end());
+  });
+  append_collection_list(writer, 4, !collection.float_list.empty(), [&](pbf_writer& list) {
+    list.add_packed_float(1, collection.float_list.begin(), collection.float_list.end());
+  });
+  append_collection_list(writer, 5, !collection.any_list.empty(), [&](pbf_writer& list) {
+    for (const std::string& value : collection.any_list) append_entry(list, 1, collection.any_type_url, value);
+  });
+  return bytes;
 }
 
 }  // namespace tenon::saved

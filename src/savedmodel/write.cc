@@ -1,10 +1,10 @@
 #include "savedmodel/write.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/error.h"
+#include "savedmodel/rewrite.h"
 
 namespace tenon::saved {
 namespace {
@@ -48,9 +48,9 @@ class FolderWriter {
     for (const std::string& name : options.drop_assets) replaced_.insert(fs::path(name).lexically_normal());
   }
 
-  void write_graph(const std::string& bytes) {
+  void write_graph(const WireRope& graph) {
     FileWriter file(target_ / "saved_model.pb");
-    file.append(bytes);
+    graph.for_each_piece([&](std::string_view piece) { file.append(piece); });
     file.close();
   }
 
@@ -116,7 +116,7 @@ class FolderWriter {
 WriteReport write(const Model& model, const fs::path& output, const WriteOptions& options) {
   try {
     check_output(model, output, options.replace);
-    const std::string graph = serialize(model, options.edits);
+    const WireRope graph = rewrite(model, options.edits);
     StagedDirectory staged(output, options.replace);
     FolderWriter writer(model, staged.path(), options);
     writer.write_graph(graph);

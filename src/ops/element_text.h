@@ -8,7 +8,7 @@
 
 namespace tenon::ops {
 
-// Element i: the shortest decimal number that reads back as the same value, strings as they are, booleans as 0 or 1.
+// Element i: as few digits as read back as the same value, strings as they are, booleans as 0 or 1.
 std::string element_text(const Tensor& tensor, std::int64_t i);
 // Up to `count` elements with blanks between, "..." for the rest; all when count is negative.
 std::string summarize(const Tensor& tensor, std::int64_t count);

@@ -11,8 +11,8 @@ const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& conv_family();
 const OpFamily& core_family();
-const OpFamily& fused_family();
 const OpFamily& fused_conv_family();
+const OpFamily& fused_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& matmul_family();
@@ -23,6 +23,7 @@ const OpFamily& parse_example_family();
 const OpFamily& pool_family();
 const OpFamily& rank_family();
 const OpFamily& reduce_family();
+const OpFamily& regex_family();
 const OpFamily& scan_family();
 const OpFamily& scatter_family();
 const OpFamily& segment_family();
@@ -33,11 +34,15 @@ const OpFamily& softmax_family();
 const OpFamily& space_batch_family();
 const OpFamily& special_family();
 const OpFamily& strided_slice_family();
+const OpFamily& string_format_family();
+const OpFamily& string_hash_family();
+const OpFamily& strings_family();
 const OpFamily& tables_family();
 const OpFamily& tensor_array_family();
 const OpFamily& tensor_list_family();
 const OpFamily& transpose_family();
 const OpFamily& unary_family();
+const OpFamily& unicode_family();
 const OpFamily& variables_family();
 
 std::span<const OpFamily* const> families() {
@@ -48,8 +53,8 @@ std::span<const OpFamily* const> families() {
       &control_flow_family(),
       &conv_family(),
       &core_family(),
-      &fused_family(),
       &fused_conv_family(),
+      &fused_family(),
       &gather_family(),
       &histogram_family(),
       &matmul_family(),
@@ -60,6 +65,7 @@ std::span<const OpFamily* const> families() {
       &pool_family(),
       &rank_family(),
       &reduce_family(),
+      &regex_family(),
       &scan_family(),
       &scatter_family(),
       &segment_family(),
@@ -70,11 +76,15 @@ std::span<const OpFamily* const> families() {
       &space_batch_family(),
       &special_family(),
       &strided_slice_family(),
+      &string_format_family(),
+      &string_hash_family(),
+      &strings_family(),
       &tables_family(),
       &tensor_array_family(),
       &tensor_list_family(),
       &transpose_family(),
       &unary_family(),
+      &unicode_family(),
       &variables_family(),
   };
   return list;

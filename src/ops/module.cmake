@@ -4,3 +4,7 @@ target_link_libraries(tenon_ops PRIVATE Eigen3::Eigen)
 set_source_files_properties(src/ops/binary.cc src/ops/unary.cc src/ops/cast.cc src/ops/reduce.cc src/ops/select.cc src/ops/matmul.cc
                             src/ops/conv.cc src/ops/pool.cc src/ops/normalization.cc src/ops/softmax.cc
                             PROPERTIES COMPILE_OPTIONS -O3)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
+find_library(FARMHASH_LIBRARY farmhash REQUIRED)
+target_link_libraries(tenon_ops PUBLIC PkgConfig::RE2 ${FARMHASH_LIBRARY})

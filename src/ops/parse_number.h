@@ -10,6 +10,19 @@
 
 namespace tenon::ops {
 
+// "0x1f", "-0X.8p3".
+template <class T>
+bool parse_hexadecimal(std::string_view text, T& value) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  if (text.size() < 3 || text[0] != '0' || (text[1] | 0x20) != 'x' || text[2] == '-') return false;
+  T parsed{};
+  const auto [end, error] = std::from_chars(text.data() + 2, text.data() + text.size(), parsed, std::chars_format::hex);
+  if (end != text.data() + text.size() || error != std::errc()) return false;
+  value = negative ? -parsed : parsed;
+  return true;
+}
+
 // Reads the whole text as a number of type T: surrounding white space and a leading plus sign are allowed; floats also as
 // "inf", "infinity" and "nan" in any case. False when it is no number or does not fit; `value` is then unchanged.
 template <class T>
@@ -19,6 +32,9 @@ bool parse_number(std::string_view text, T& value) {
   if (text.size() > 1 && text.front() == '+' && text[1] != '-' && text[1] != '+') text.remove_prefix(1);
   if (text.empty()) return false;
   T parsed{};
+  if constexpr (std::is_floating_point_v<T>) {
+    if (parse_hexadecimal(text, value)) return true;
+  }
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
   if (end != text.data() + text.size()) return false;
   if (error == std::errc::result_out_of_range && std::is_floating_point_v<T>) {

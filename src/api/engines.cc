@@ -125,6 +125,7 @@ std::vector<EngineStatus> Engines::status() const {
     result.push_back(status);
     result.back().calls = kernels_.at(node)->calls();
     result.back().native_calls = kernels_.at(node)->native_calls();
+    if (result.back().reason.empty()) result.back().reason = kernels_.at(node)->native_reason();
   }
   std::sort(result.begin(), result.end(), [](const EngineStatus& a, const EngineStatus& b) { return a.name < b.name; });
   return result;

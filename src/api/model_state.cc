@@ -15,11 +15,26 @@ OpenModel::OpenModel(const std::string& path, const std::vector<std::string>& ta
   if (bundle_) saved::add_captured_variables(*meta_graph_, *bundle_, plan);
   for (const saved::RestoreTarget& target : plan.targets) {
     restore_.emplace(target.node, target);
-    // The saver's handle and the signature's are two nodes with one shared name; the module holds only what signatures need.
+    // The saver's handle and the signature's can be two nodes with one shared name.
     const saved::NodeDef* node = meta_graph_->find_node(target.node);
     if (node == nullptr) continue;
     const std::string shared_name = node->string_attr("shared_name", "");
     if (!shared_name.empty()) restore_.emplace(shared_name, target);
+  }
+  unite_handles(plan);
+}
+
+// Signatures and saver can use different handles of one stored variable (Keras 3). The saver's takes over, so that a converted
+// model, which has no object graph to tell the others apart, restores what its signatures read.
+void OpenModel::unite_handles(const saved::RestorePlan& plan) {
+  std::unordered_map<std::string, ir::Node*> first;
+  for (const saved::RestoreTarget& target : plan.targets) {
+    ir::Node* node = module_->main->find(target.node);
+    if (node == nullptr || target.kind != saved::RestoreTarget::Kind::kVariable || !target.spec.empty()) continue;
+    const auto [it, fresh] = first.try_emplace(target.key, node);
+    if (!fresh && it->second != node && node->origin.op_type == "VarHandleOp" && it->second->origin.op_type == "VarHandleOp") {
+      module_->main->replace_uses(node->output(), it->second->output());
+    }
   }
 }
 

@@ -29,6 +29,8 @@ class OpenModel {
   Tensor stored_variable(const std::string& name) const;
 
  private:
+  void unite_handles(const saved::RestorePlan& plan);
+
   saved::Model model_;
   const saved::MetaGraph* meta_graph_ = nullptr;
   std::unique_ptr<ir::Module> module_;

@@ -31,6 +31,7 @@ void EngineKernel::run(ir::EvalContext& ctx) {
     calls_.fetch_add(1, std::memory_order_relaxed);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kUnsupported) throw;
+    remember_reason(error.what());
     run_native(ctx);
   }
 }
@@ -52,6 +53,16 @@ void EngineKernel::run_native(ir::EvalContext& ctx) {
 std::vector<LayerTime> EngineKernel::take_layers() {
   const std::lock_guard lock(mutex_);
   return std::exchange(layers_, {});
+}
+
+void EngineKernel::remember_reason(const char* reason) {
+  const std::lock_guard lock(mutex_);
+  native_reason_ = reason;
+}
+
+std::string EngineKernel::native_reason() {
+  const std::lock_guard lock(mutex_);
+  return native_reason_;
 }
 
 }  // namespace tenon::runtime

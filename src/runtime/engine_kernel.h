@@ -26,9 +26,12 @@ class EngineKernel : public Kernel {
   // While set, runs are profiled and their steps kept for take_layers().
   void set_profiling(bool on) noexcept { profiling_.store(on, std::memory_order_relaxed); }
   std::vector<LayerTime> take_layers();
+  // Why the last call that ran natively did; empty when none did.
+  std::string native_reason();
 
  private:
   void run_native(ir::EvalContext& ctx);
+  void remember_reason(const char* reason);
 
   const std::string name_;
   const ir::FunctionRef native_segment_;
@@ -38,6 +41,7 @@ class EngineKernel : public Kernel {
   std::atomic<bool> profiling_{false};
   std::mutex mutex_;
   std::vector<LayerTime> layers_;
+  std::string native_reason_;
 };
 
 }  // namespace tenon::runtime

@@ -21,7 +21,7 @@ struct Conv2dParams {
   int64_t dilation_h = 1, dilation_w = 1;
   int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int64_t input_stride = 0, output_stride = 0, residual_stride = 0;
-  Epilogue epilogue;
+  Epilogue epilogue{};
 };
 
 using ConvTactic = GemmTactic;  // rows are output pixels of the whole batch, columns output channels

@@ -19,7 +19,7 @@ struct DepthwiseParams {
   int64_t dilation_h = 1, dilation_w = 1;
   int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int64_t input_stride = 0, output_stride = 0, residual_stride = 0;
-  Epilogue epilogue;
+  Epilogue epilogue{};
 };
 
 // Bytes of the packed filters, and packing them into 64-byte aligned memory.

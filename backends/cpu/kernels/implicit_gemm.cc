@@ -25,9 +25,9 @@ int64_t copied_floats(const ImplicitGemm& p, int most_rows) {
 
 int64_t k_blocks(const ImplicitGemm& p) { return std::max<int64_t>(1, ceil_div(p.k, p.tactic.k_block)); }
 
-// Tiles end with an output line where input lines are copied.
+// Tiles end with an output line where input lines are copied or output lines are spread.
 RowTiles row_tiles(const ImplicitGemm& p, const IsaKernels& kernels) {
-  return RowTiles(p.m, p.tactic.pack_a == kCopyLines ? p.window.out_w : p.m, tile_rows(p, kernels));
+  return RowTiles(p.m, p.tactic.pack_a == kCopyLines || p.spread ? p.window.out_w : p.m, tile_rows(p, kernels));
 }
 
 // Tasks and blocks take whole lines, else whole tiles.
@@ -121,7 +121,8 @@ class Task {
       tile.segments = (k1 - k0) / tile.segment_length;
       tile.segment_offsets = segment_offsets_ + k0 / tile.segment_length;
     }
-    tile.c_stride = args_.ldc;
+    tile.c_stride = args_.ldc * (p_.spread ? p_.map.step_w : 1);
+    tile.residual_stride = args_.ldr * (p_.spread ? p_.map.step_w : 1);
     tile.accumulate = k0 > 0;
     for (int64_t panel = panel0; panel < panel1; ++panel) {
       set_panel(tile, panel, k0, k1 == p_.k);
@@ -146,6 +147,7 @@ class Task {
   }
 
   void copy_rows(int64_t row0, int64_t row1, int64_t k0, int64_t k1, float* to) const {
+    if (k0 >= k1) return;  // a phase of a transposed convolution may have no taps
     if (p_.windows) {
       kernels_.pack_window(p_.window, args_.a, row0, row1 - row0, k0, k1, to, a_stride());
     } else {
@@ -163,16 +165,24 @@ class Task {
     tile.residual_last = epilogue_.whole.residual == ResidualPlace::kAfterActivation;
   }
 
+  // The pixel of the output that row `row` is.
+  int64_t pixel(int64_t row) const {
+    if (!p_.spread) return row;
+    const Window& w = p_.window;
+    const int64_t line = row / w.out_w, h = line % w.out_h, d = line / w.out_h % w.out_d, image = line / w.out_h / w.out_d;
+    const PixelMap& map = p_.map;
+    return map.origin + row % w.out_w * map.step_w + h * map.step_h + d * map.step_d + image * map.step_image;
+  }
+
   void run_tile(TileArgs& tile, int64_t panel, int64_t row, int64_t rows, bool last) const {
-    const int64_t column = panel * 2 * panels_.lanes;
-    const float* residual = args_.residual ? args_.residual + row * args_.ldr + column : nullptr;
-    tile.c = args_.c + row * args_.ldc + column;
+    const int64_t column = panel * 2 * panels_.lanes, at = pixel(row);
+    const float* residual = args_.residual ? args_.residual + at * args_.ldr + column : nullptr;
+    tile.c = args_.c + at * args_.ldc + column;
     tile.residual = last && epilogue_.residual_in_kernel ? residual : nullptr;
-    tile.residual_stride = args_.ldr;
     kernels_.tile[panels_.vectors(panel)][rows](tile);
     if (!last || epilogue_.in_kernel) return;
-    kernels_.activate(epilogue_.whole, tile.c, args_.ldc, rows, tile.columns, epilogue_.residual_in_kernel ? nullptr : residual,
-                      args_.ldr);
+    kernels_.activate(epilogue_.whole, tile.c, tile.c_stride, rows, tile.columns,
+                      epilogue_.residual_in_kernel ? nullptr : residual, tile.residual_stride);
   }
 
   const ImplicitGemm& p_;
@@ -218,12 +228,12 @@ void choose_copy(ImplicitGemm& p, const IsaKernels& kernels) {
     t.pack_a = t.pack_a < 0 || t.pack_a == kCopyLines ? kCopyNothing : t.pack_a;
     return;
   }
-  const bool lines_possible = p.m > 0 && p.k > 0;
+  const bool lines_possible = p.m > 0 && p.k > 0 && !p.spread;
   if (t.pack_a < 0) {
     const Window& w = p.window;
     const bool few_channels = w.channels * w.kernel_w < 64 && w.out_w >= kernels.max_rows[2];
     const bool overlapping = w.kernel_h > w.stride_h && w.kernel_w > w.stride_w && w.out_w >= 2 * kernels.max_rows[2];
-    t.pack_a = few_channels || overlapping ? kCopyLines : p.n > p.m ? kCopyAll : kCopyTiles;
+    t.pack_a = lines_possible && (few_channels || overlapping) ? kCopyLines : p.n > p.m ? kCopyAll : kCopyTiles;
   }
   if (t.pack_a == kCopyNothing || (t.pack_a == kCopyLines && !lines_possible)) t.pack_a = kCopyTiles;
 }

@@ -47,10 +47,17 @@ struct TileEpilogue {
   bool residual_in_kernel;
 };
 
+// Where the output lines of windows lie, in pixels: outputs of one phase of a transposed convolution are spread.
+struct PixelMap {
+  int64_t origin = 0, step_w = 1, step_h = 0, step_d = 0, step_image = 0;
+};
+
 struct ImplicitGemm {
   int64_t m = 0, n = 0, k = 0, groups = 1;  // n and k of one group
   bool windows = false;                     // rows of A are windows of an image
   Window window;
+  bool spread = false;                      // rows of C lie where `map` says (windows, one group), else one after the other
+  PixelMap map;
   Epilogue epilogue;
   GemmTactic tactic;
   Isa isa = Isa::kGeneric;

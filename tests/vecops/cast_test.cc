@@ -37,6 +37,27 @@ TEST(Cast, SixteenBitFloatsRoundToNearestEven) {
   EXPECT_EQ((cast_values<Half, float>(cast_values<float, Half>(x)))[3], -3.140625f);
 }
 
+TEST(Cast, HalvesEqualTheScalarConversion) {
+  std::vector<float> x;
+  std::vector<Half> halves;
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    Half half;
+    half.bits = static_cast<uint16_t>(bits);
+    halves.push_back(half);
+    x.push_back(std::ldexp(static_cast<float>(bits) - 32768.0f, static_cast<int>(bits % 50) - 38));
+  }
+  const auto floats = cast_values<Half, float>(halves);
+  const auto rounded = cast_values<float, Half>(x);
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(floats[i])) {
+      EXPECT_TRUE(std::isnan(static_cast<float>(halves[i])));
+    } else {
+      EXPECT_EQ(floats[i], static_cast<float>(halves[i]));
+    }
+    EXPECT_EQ(rounded[i].bits, Half(x[i]).bits) << x[i];
+  }
+}
+
 TEST(Cast, BoolsAndIntegers) {
   EXPECT_EQ((cast_values<int64_t, int32_t>({1ll << 40, -5})), (std::vector<int32_t>{0, -5}));
   EXPECT_EQ((cast_values<int32_t, float>({7, -9})), (std::vector<float>{7, -9}));

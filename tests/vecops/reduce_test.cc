@@ -70,6 +70,7 @@ TEST(Reduce, EveryOperationAndSetOfAxes) {
     for (unsigned axes = 0; axes < 16; ++axes) check(op, {3, 4, 5, 37}, axes);
     for (unsigned axes = 0; axes < 4; ++axes) check(op, {0, 3}, axes);
     for (unsigned axes = 0; axes < 8; ++axes) check(op, {2, 0, 3}, axes);
+    check(op, {700, 3}, 0b10);
     check(op, {}, 0);
     check(op, {1}, 1);
   }

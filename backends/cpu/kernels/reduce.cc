@@ -86,6 +86,11 @@ Reduce::Reduce(ReduceOp op, DataType dtype, std::span<const int64_t> dims, std::
 // Items are outputs.
 void Reduce::reduce_rows(const float* x, float* y, int64_t begin, int64_t end) const {
   const ReduceSteps steps = reduce_steps();
+  if (inner_ < 16 && reduced_count_ == inner_) {
+    steps.short_rows(op_, x + begin * inner_, end - begin, inner_, y + begin);
+    for (int64_t i = begin; i < end && op_ == ReduceOp::kMean; ++i) y[i] /= static_cast<float>(inner_);
+    return;
+  }
   const int64_t runs = reduced_count_ / inner_;
   walk_runs(kept_dims_, kept_strides_, begin, end - begin,
             [&](int64_t offset, int64_t stride, int64_t done, int64_t length) {

@@ -20,21 +20,24 @@ namespace HWY_NAMESPACE {
 using D = hn::ScalableTag<float>;
 using V = hn::VFromD<D>;
 
-// An operation: what it starts from, how it takes an element in, how it joins two results.
+// An operation: what it starts from, how it takes an element in, how it joins two results, what one element gives.
 struct SumStep {
   static V Start() { return hn::Zero(D()); }
   static HWY_INLINE V Take(V sum, V x) { return hn::Add(sum, x); }
   static HWY_INLINE V Join(V a, V b) { return hn::Add(a, b); }
   static float Join(float a, float b) { return a + b; }
+  static float First(float x) { return x; }
 };
 struct SquareStep : SumStep {
   static HWY_INLINE V Take(V sum, V x) { return hn::MulAdd(x, x, sum); }
+  static float First(float x) { return x * x; }
 };
 struct ProductStep {
   static V Start() { return hn::Set(D(), 1.0f); }
   static HWY_INLINE V Take(V product, V x) { return hn::Mul(product, x); }
   static HWY_INLINE V Join(V a, V b) { return hn::Mul(a, b); }
   static float Join(float a, float b) { return a * b; }
+  static float First(float x) { return x; }
 };
 // Max and Min give the second operand when one is NaN.
 struct MaximumStep {
@@ -42,12 +45,14 @@ struct MaximumStep {
   static HWY_INLINE V Take(V a, V x) { return hn::IfThenElse(hn::IsNaN(a), a, hn::Max(a, x)); }
   static HWY_INLINE V Join(V a, V b) { return Take(a, b); }
   static float Join(float a, float b) { return std::isnan(a) || a > b ? a : b; }
+  static float First(float x) { return x; }
 };
 struct MinimumStep {
   static V Start() { return hn::Set(D(), std::numeric_limits<float>::infinity()); }
   static HWY_INLINE V Take(V a, V x) { return hn::IfThenElse(hn::IsNaN(a), a, hn::Min(a, x)); }
   static HWY_INLINE V Join(V a, V b) { return Take(a, b); }
   static float Join(float a, float b) { return std::isnan(a) || a < b ? a : b; }
+  static float First(float x) { return x; }
 };
 
 template <class Step>
@@ -122,6 +127,30 @@ void ReduceColumns(const float* x, int64_t rows, int64_t stride, int64_t width, 
   }
 }
 
+template <class Step>
+void ReduceShortRows(const float* x, int64_t count, int64_t n, float* y) {
+  for (int64_t r = 0; r < count; ++r, x += n) {
+    float value = Step::First(x[0]);
+    for (int64_t i = 1; i < n; ++i) value = Step::Join(value, Step::First(x[i]));
+    y[r] = value;
+  }
+}
+
+void ShortRows(ReduceOp op, const float* x, int64_t count, int64_t n, float* y) {
+  switch (op) {
+    case ReduceOp::kSumSquares:
+      return ReduceShortRows<SquareStep>(x, count, n, y);
+    case ReduceOp::kProduct:
+      return ReduceShortRows<ProductStep>(x, count, n, y);
+    case ReduceOp::kMaximum:
+      return ReduceShortRows<MaximumStep>(x, count, n, y);
+    case ReduceOp::kMinimum:
+      return ReduceShortRows<MinimumStep>(x, count, n, y);
+    default:
+      return ReduceShortRows<SumStep>(x, count, n, y);
+  }
+}
+
 float Row(ReduceOp op, const float* x, int64_t n, float value) {
   switch (op) {
     case ReduceOp::kSumSquares:
@@ -159,7 +188,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tenon::cpu {
 
-ReduceSteps reduce_steps() { return {TENON_BEST_TARGET(Row), TENON_BEST_TARGET(Columns)}; }
+ReduceSteps reduce_steps() { return {TENON_BEST_TARGET(Row), TENON_BEST_TARGET(ShortRows), TENON_BEST_TARGET(Columns)}; }
 
 }  // namespace tenon::cpu
 #endif

@@ -10,6 +10,8 @@ namespace tenon::cpu {
 struct ReduceSteps {
   // Reduces n neighbours and joins the result to `value`.
   float (*row)(ReduceOp op, const float* x, int64_t n, float value);
+  // Reduces each of `count` rows of n neighbours that follow one another, 0 < n < 16.
+  void (*short_rows)(ReduceOp op, const float* x, int64_t count, int64_t n, float* y);
   // Joins `rows` rows of `width` floats, `stride` apart, to `values`.
   void (*columns)(ReduceOp op, const float* x, int64_t rows, int64_t stride, int64_t width, float* values);
 };

@@ -181,6 +181,18 @@ TEST(Lowering, Selection) {
   check(*graph, {random_tensor({4, 3}, 1), random_tensor({4, 3}, 2)});
 }
 
+TEST(Lowering, Integers) {
+  GraphBuilder b;
+  const auto x = b.parameter(DataType::kInt32, {2, 3}), y = b.parameter(DataType::kInt32, {3}, "y");
+  const auto less = b.op("less", {x, y});
+  const auto sum = b.op("add", {x, y});
+  const auto graph = b.finish({b.op("select_v2", {less, sum, b.constant(scalar(7))}), b.op("mul", {x, sum}), b.op("maximum", {y, x}), less, b.op("neg", {x})});
+  Tensor feed(DataType::kInt32, {2, 3});
+  std::copy_n(std::vector<std::int32_t>{-3, 5, 2147483647, 9, 0, -7}.begin(), 6, feed.flat<std::int32_t>().begin());
+  check(*graph, {feed, ints({1, 5, 6})});
+  for (const std::string& kernel : kernels(*graph, {feed, ints({1, 5, 6})})) EXPECT_EQ(kernel, "integer elementwise");
+}
+
 // As in a dense block: every layer's result joins all before it.
 TEST(Lowering, WritesConcatenationsOfChannelsInPlace) {
   GraphBuilder b;

@@ -4,6 +4,7 @@
 
 #include "backends/cpu/kernels/cast.h"
 #include "backends/cpu/kernels/elementwise.h"
+#include "backends/cpu/lowering/integer.h"
 #include "backends/cpu/lowering/layout.h"
 #include "backends/cpu/lowering/lowering.h"
 #include "base/error.h"
@@ -335,6 +336,7 @@ std::unique_ptr<Step> prepare(PlanContext& ctx, const VectorProgram& program) {
 }
 
 Lowered lower_elementwise(const ir::Node& node, WeightSource&) {
+  if (is_integer_node(node)) return lower_integer(node);
   Lowered lowered;
   lowered.kernel = "elementwise";
   lowered.pitched_operands = Positions::all();
@@ -346,6 +348,7 @@ Lowered lower_elementwise(const ir::Node& node, WeightSource&) {
 
 // float32 operands; truth values where the op takes them.
 Verdict supports_elementwise(const ir::Node& node) {
+  if (is_integer_node(node)) return supports_integer(node);
   constexpr std::size_t kMostOperands = 24;
   if (node.inputs.size() > kMostOperands) return Verdict::no(fmt::format("{} operands, at most {} run in one pass", node.inputs.size(), kMostOperands));
   const bool select = node.is("select") || node.is("select_v2");

@@ -116,6 +116,14 @@ class Exporter {
       }
       kept_.insert(node);
     }
+    // What no signature needs may read values that exist only inside an engine now; it goes, and what reads it.
+    for (const ir::Node* node : order) {
+      if (!kept_.contains(node)) continue;
+      const bool readable = std::all_of(node->inputs.begin(), node->inputs.end(), [&](const ir::Value& input) {
+        return kept_.contains(input.node) || engine_output_.contains(input);
+      });
+      if (!readable) kept_.erase(node);
+    }
   }
 
   // What a value is called outside its segment.

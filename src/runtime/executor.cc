@@ -1,5 +1,7 @@
 #include "runtime/executor.h"
 
+#include <mutex>
+
 #include "base/error.h"
 #include "runtime/frame_executor.h"
 #include "runtime/schedule.h"
@@ -9,6 +11,20 @@ namespace tenon::runtime {
 struct Executor::Schedule {
   StepList list;
   std::unique_ptr<FrameExecutor> frames;  // when TF1 control flow is among the steps
+  // Values of the fixed steps, made by the first run.
+  mutable std::once_flag fixed_once;
+  mutable std::vector<Tensor> fixed;
+
+  const std::vector<Tensor>& fixed_values(ir::Services& services) const {
+    std::call_once(fixed_once, [&] {
+      std::vector<Tensor> values(static_cast<std::size_t>(list.slots));
+      for (const Step& step : list.steps) {
+        if (step.fixed) run_step(step, {}, {values.data() + step.first_output, step.node->outputs.size()}, services, nullptr, nullptr);
+      }
+      fixed = std::move(values);
+    });
+    return fixed;
+  }
 };
 
 Executor::Executor(const ir::Graph& graph, std::vector<ir::Value> feeds, std::vector<ir::Value> fetches,
@@ -31,18 +47,27 @@ std::vector<Tensor> Executor::run(std::vector<Tensor> fed, ir::Services& service
   std::vector<Tensor> slots(static_cast<std::size_t>(list.slots));
   for (std::size_t i = 0; i < fed.size(); ++i) slots[static_cast<std::size_t>(list.feed_slots[i])] = std::move(fed[i]);
   std::vector<Tensor> inputs;
+  const std::vector<Tensor>& fixed = schedule_->fixed_values(services);
   for (const Step& step : list.steps) {
+    if (step.fixed) continue;
     inputs.clear();
     for (const Step::Operand& operand : step.operands) {
       Tensor& slot = slots[static_cast<std::size_t>(operand.slot)];
-      inputs.push_back(operand.last_use ? std::move(slot) : slot);
+      if (const Tensor& kept = fixed[static_cast<std::size_t>(operand.slot)]; kept.valid()) {
+        inputs.push_back(kept);
+      } else {
+        inputs.push_back(operand.last_use ? std::move(slot) : slot);
+      }
     }
     const std::span<Tensor> outputs(slots.data() + step.first_output, step.node->outputs.size());
     run_step(step, inputs, outputs, services, team, observer);
     for (int dead : step.dead_outputs) slots[static_cast<std::size_t>(dead)] = Tensor();
   }
   std::vector<Tensor> results;
-  for (int slot : list.fetch_slots) results.push_back(slots[static_cast<std::size_t>(slot)]);
+  for (int slot : list.fetch_slots) {
+    const Tensor& kept = fixed[static_cast<std::size_t>(slot)];
+    results.push_back(kept.valid() ? kept : slots[static_cast<std::size_t>(slot)]);
+  }
   return results;
 }
 

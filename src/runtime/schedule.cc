@@ -48,6 +48,11 @@ void refuse_what_cannot_run(const ir::Node& node, bool has_kernel) {
   }
 }
 
+bool is_fixed(const ir::Node& node) {
+  if (!node.inputs.empty() || !node.control_inputs.empty()) return false;
+  return node.is("const") || node.origin.op_type == "VarHandleOp" || node.origin.op_type == "HashTableV2";
+}
+
 }  // namespace
 
 StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
@@ -61,7 +66,7 @@ StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
   }
   for (ir::Node* node : graph.topological_order()) {
     if (!needed.contains(node)) continue;
-    Step step{node, kernels ? kernels(*node) : nullptr, {}, list.slots, {}};
+    Step step{node, kernels ? kernels(*node) : nullptr, {}, list.slots, {}, is_fixed(*node)};
     refuse_what_cannot_run(*node, step.kernel != nullptr);
     list.has_frames |= node->op->is(ir::kControlFlow);
     list.stateful |= node->op->is(ir::kStateful);
@@ -83,13 +88,19 @@ StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
     list.fetch_slots.push_back(slots.at(fetch));
     last_reader[static_cast<std::size_t>(slots.at(fetch))] = static_cast<int>(list.steps.size());
   }
+  std::vector<char> fixed_slot(static_cast<std::size_t>(list.slots), 0);
+  for (const Step& step : list.steps) {
+    for (std::size_t i = 0; step.fixed && i < step.node->outputs.size(); ++i) {
+      fixed_slot[static_cast<std::size_t>(step.first_output) + i] = 1;
+    }
+  }
   for (std::size_t s = 0; s < list.steps.size(); ++s) {
     Step& step = list.steps[s];
     for (std::size_t i = 0; i < step.operands.size(); ++i) {
       const int slot = step.operands[i].slot;
       const bool again = std::any_of(step.operands.begin() + static_cast<std::ptrdiff_t>(i) + 1, step.operands.end(),
                                      [&](const Step::Operand& o) { return o.slot == slot; });
-      step.operands[i].last_use = !again && last_reader[static_cast<std::size_t>(slot)] == static_cast<int>(s);
+      step.operands[i].last_use = !again && !fixed_slot[static_cast<std::size_t>(slot)] && last_reader[static_cast<std::size_t>(slot)] == static_cast<int>(s);
     }
     for (int i = 0; i < static_cast<int>(step.node->outputs.size()); ++i) {
       if (last_reader[static_cast<std::size_t>(step.first_output + i)] < 0) step.dead_outputs.push_back(step.first_output + i);

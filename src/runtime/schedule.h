@@ -20,6 +20,7 @@ struct Step {
   std::vector<Operand> operands;
   int first_output;                // slots first_output .. + outputs
   std::vector<int> dead_outputs;   // slots that nobody reads
+  bool fixed = false;              // gives the same values in every run of a session: constants, handles of resources
 };
 
 // Nodes needed for the fetches, in a topological order, with a slot for every value.

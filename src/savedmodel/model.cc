@@ -108,8 +108,11 @@ const MetaGraph& Model::meta_graph(const std::vector<std::string>& tags) const {
 std::filesystem::path Model::variables_prefix() const {
   if (directory.empty()) return {};
   std::error_code error;
-  const std::filesystem::path prefix = directory / "variables" / "variables";
-  return std::filesystem::exists(prefix.string() + ".index", error) ? prefix : std::filesystem::path{};
+  const std::filesystem::path folder = directory / "variables";
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->path().filename().string().starts_with("variables.")) return folder / "variables";
+  }
+  return {};
 }
 
 std::filesystem::path Model::asset_path(const AssetFileDef& asset) const {

@@ -142,7 +142,7 @@ struct Model {
   // The meta graph with exactly these tags, in any order. Without tags: the only one, else the one tagged just "serve".
   // Throws kNotFound listing what there is.
   const MetaGraph& meta_graph(const std::vector<std::string>& tags = {}) const;
-  // "<directory>/variables/variables", or empty when the model has no variables folder.
+  // "<directory>/variables/variables", or empty when there is no file of that name with any ending.
   std::filesystem::path variables_prefix() const;
   // Where an asset lies. Throws kInvalidModel when its name leads out of the assets folder.
   std::filesystem::path asset_path(const AssetFileDef& asset) const;

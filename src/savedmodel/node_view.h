@@ -127,7 +127,7 @@ struct NodeDef {
   std::string device;
   AttrMap attrs;
   // The node as it stands in the file; empty for a new node. Writers copy it when it is not empty, so whoever changes a
-  // node clears it (see edited()).
+  // node clears it (see edited()). Valid as long as Model::storage.
   std::string_view raw;
   std::string other_fields;  // serialized fields that this struct does not show; kept when the node is written
 

@@ -13,6 +13,8 @@ namespace tenon::saved {
 namespace {
 
 constexpr std::string_view kWho = "TensorProto";
+// The highest that TensorFlow takes.
+constexpr int kMaxRank = 254;
 // Below this a copy is cheaper than keeping the file's page warm.
 constexpr std::size_t kBorrowBytes = 1024;
 // A tensor may be written as a few values of which the last one repeats. Such a tensor may become this large, in bytes.
@@ -280,17 +282,20 @@ VariantValue decode_variant(std::string_view bytes, const Storage& storage) {
 }  // namespace
 
 std::int64_t checked_elements(const Shape& shape, std::string_view who) {
+  if (shape.rank() > kMaxRank)
+    fail(ErrorCode::kInvalidModel, "{}: its rank {} is more than {}", who, shape.rank(), kMaxRank);
   std::int64_t count = 1;
   bool overflow = false;
+  bool empty = false;
   for (std::int64_t dim : shape) {
     if (dim < 0) fail(ErrorCode::kInvalidModel, "{}: shape {} has a negative size", who, shape.to_string());
-    if (dim == 0) return 0;
-    overflow = overflow || __builtin_mul_overflow(count, dim, &count);
+    if (dim == 0) empty = true;
+    overflow = overflow || (dim != 0 && __builtin_mul_overflow(count, dim, &count));
   }
   if (overflow || count > (std::int64_t{1} << 46)) {
     fail(ErrorCode::kInvalidModel, "{}: shape {} has more elements than can be stored", who, shape.to_string());
   }
-  return count;
+  return empty ? 0 : count;
 }
 
 bool is_plain(DataType dtype) noexcept {

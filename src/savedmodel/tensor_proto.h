@@ -10,7 +10,7 @@
 
 namespace tenon::saved {
 
-// Number of elements of a shape read from a file. Throws kInvalidModel when it is negative or overflows.
+// Number of elements of a shape read from a file. Throws kInvalidModel for negative sizes, overflow and too high a rank.
 std::int64_t checked_elements(const Shape& shape, std::string_view who);
 
 // A tensor over the bytes of a file: borrowed when large and aligned for its dtype, else copied. `bytes` has the tensor's

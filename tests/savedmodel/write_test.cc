@@ -1,6 +1,9 @@
 #include "savedmodel/write.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -198,6 +201,50 @@ TEST_F(Write, LeavesNothingBehindAFailure) {
   options.assets = {{"../../escaped", [](FileWriter&) {}}};
   EXPECT_TRUE(error_of([&] { write(model_, folder_ / "out", options); }).starts_with("invalid_argument"));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()), 1);
+}
+
+TEST_F(Write, SurvivesBeingKilled) {
+  WriteOptions options;
+  options.replace = true;
+  options.assets = {{"bad", [](FileWriter&) { ::kill(::getpid(), SIGKILL); }}};
+  for (const bool existing : {false, true}) {
+    if (existing) write(model_, folder_ / "out", {});
+    const pid_t child = ::fork();
+    if (child == 0) {
+      write(model_, folder_ / "out", options);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(fs::exists(folder_ / "out"), existing);
+  }
+  EXPECT_EQ(load(folder_ / "out").meta_graphs.size(), 2u);
+  options.assets.clear();
+  write(model_, folder_ / "out", options);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()), 2);
+}
+
+TEST_F(Write, MakesASavedModelOfAFrozenGraph) {
+  put(folder_ / "graph.pbtxt",
+      "node { name: 'a' op: 'Const' } versions { producer: 7 } library { function { signature { name: 'f' } } }");
+  const Model graph = load(folder_ / "graph.pbtxt");
+  ASSERT_TRUE(graph.frozen_graph);
+  MetaGraphEdit edit;
+  SignatureDef signature;
+  signature.key = "serving_default";
+  edit.signatures = {{signature}};
+  WriteOptions options;
+  options.edits = {edit};
+  write(graph, folder_ / "out", options);
+  const Model copy = load(folder_ / "out");
+  EXPECT_FALSE(copy.frozen_graph);
+  EXPECT_EQ(copy.schema_version, 1);
+  const MetaGraph& meta_graph = copy.meta_graph({"serve"});
+  EXPECT_NE(meta_graph.find_node("a"), nullptr);
+  EXPECT_NE(meta_graph.find_function("f"), nullptr);
+  EXPECT_NE(meta_graph.find_signature("serving_default"), nullptr);
+  EXPECT_EQ(meta_graph.graph.producer, 7);
 }
 
 TEST_F(Write, RefusesEditsOfGraphsThatAreNotThere) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <unordered_map>
 
 #include "base/error.h"
 
@@ -129,6 +130,23 @@ void CpuExecutable::fill_key(std::span<const TensorView> inputs, Key& key) const
   }
 }
 
+// Sizes that share a symbol were taken as equal when the engine was built.
+void CpuExecutable::check_symbols(std::span<const InputShape> shapes) const {
+  std::unordered_map<std::int64_t, std::int64_t> sizes;
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    const PartialShape& type = plan_.inputs[i].shape;
+    if (plan_.inputs[i].dtype == DataType::kResource || !type.known_rank()) continue;
+    for (int d = 0; d < type.rank(); ++d) {
+      if (type[d].known()) continue;
+      const auto [it, fresh] = sizes.emplace(type[d].symbol_id(), shapes[i].shape[d]);
+      if (!fresh && it->second != shapes[i].shape[d]) {
+        fail(ErrorCode::kUnsupported, "engine \"{}\": input \"{}\" has size {} in dimension {}, where {} is expected as in another input",
+             plan_.name, plan_.inputs[i].name, shapes[i].shape[d], d, it->second);
+      }
+    }
+  }
+}
+
 std::shared_ptr<const ShapePlan> CpuExecutable::plan_for(std::span<const TensorView> inputs, const Key& key) {
   const std::lock_guard lock(plans_mutex_);
   for (auto it = plans_.begin(); it != plans_.end(); ++it) {
@@ -149,6 +167,7 @@ std::shared_ptr<const ShapePlan> CpuExecutable::plan_for(std::span<const TensorV
     }
     shapes.push_back({std::move(shape), Tensor()});
   }
+  check_symbols(shapes);
   for (const int index : plan_.program.shape_parameters) {
     const auto i = static_cast<std::size_t>(index);
     if (inputs[i].num_elements() > kMaxShapeElements) continue;

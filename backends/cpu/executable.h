@@ -43,6 +43,7 @@ class CpuExecutable : public Executable {
   using Key = std::vector<std::int64_t>;
 
   void fill_key(std::span<const TensorView> inputs, Key& key) const;
+  void check_symbols(std::span<const InputShape> shapes) const;
   std::shared_ptr<const ShapePlan> plan_for(std::span<const TensorView> inputs, const Key& key);
   void bind(const ShapePlan& plan, std::span<const TensorView> inputs, OutputAllocator& outputs, Context& context);
   const ShapePlan& prepare(std::span<const TensorView> inputs, OutputAllocator& outputs, Context& context);

@@ -185,4 +185,18 @@ Tensor float_vector(std::span<const float> values) { return Tensor::vector<float
 
 Tensor int_vector(std::span<const std::int64_t> values) { return Tensor::vector<std::int64_t>(values); }
 
+std::optional<std::vector<std::int64_t>> reshape_target(const PartialShape& shape) {
+  if (!shape.known_rank()) return std::nullopt;
+  std::vector<std::int64_t> target;
+  int unknown = 0;
+  bool zero = false;
+  for (Dim d : shape.dims()) {
+    target.push_back(d.known() ? d.size() : -1);
+    unknown += d.known() ? 0 : 1;
+    zero |= d == Dim(0);
+  }
+  if (unknown > 1 || (unknown == 1 && zero)) return std::nullopt;
+  return target;
+}
+
 }  // namespace tenon::passes

@@ -80,6 +80,8 @@ std::optional<std::vector<std::int64_t>> integers_of(ir::Value value);
 // A float32 constant that varies at most along the last dim when it broadcasts against a value of `rank` dims with `channels` in
 // the last: its values for each channel.
 std::optional<std::vector<float>> channels_of(ir::Value value, int rank, std::int64_t channels);
+// The shape as the constant target of a reshape: at most one size may be unknown (-1), and then none may be 0.
+std::optional<std::vector<std::int64_t>> reshape_target(const PartialShape& shape);
 Tensor float_vector(std::span<const float> values);
 Tensor int_vector(std::span<const std::int64_t> values);
 

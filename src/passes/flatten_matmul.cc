@@ -6,19 +6,28 @@
 namespace tenon::passes {
 namespace {
 
-// True when `merged` is x with all dims but the last made one.
-bool merges_rows(const PartialShape& x, const PartialShape& merged) {
-  return x.known_rank() && merged.known_rank() && x.rank() >= 2 && merged.rank() == 2 && merged[1].known() && merged[1].size() > 0 &&
-         x[x.rank() - 1] == merged[1];
-}
-
-// True when `result` has the leading dims of x.
-bool restores_rows(const PartialShape& x, const PartialShape& result) {
-  if (!result.known_rank() || result.rank() != x.rank()) return false;
+// True when `rows` is x with all dims but the last made one, and `result` has x's leading dims again.
+bool only_merges_rows(const PartialShape& x, const PartialShape& rows, const PartialShape& result) {
+  if (!x.known_rank() || x.rank() < 2 || x.rank() != result.rank() || x[x.rank() - 1] != rows[1]) return false;
   for (int i = 0; i + 1 < x.rank(); ++i) {
     if (x[i] != result[i]) return false;
   }
   return true;
+}
+
+// What the product takes instead of rows [R,K]: x itself, or x with the result's leading dims; null when these are not known.
+ir::Value unmerged(Editor& editor, const ir::Node& merge, const ir::Node& restore) {
+  const ir::Value x = merge.inputs[0];
+  const PartialShape &rows = merge.outputs[0].shape, &result = restore.outputs[0].shape;
+  if (!rows.known_rank() || rows.rank() != 2 || !rows[1].known() || rows[1].size() < 1) return {};
+  if (!result.known_rank() || result.rank() < 2) return {};
+  if (only_merges_rows(shape_of(x), rows, result)) return x;
+  PartialShape shape = result;
+  shape[shape.rank() - 1] = rows[1];
+  const auto target = reshape_target(shape);
+  if (!target) return {};
+  const ir::Value sizes = editor.constant(int_vector(*target), merge.name + "/shape");
+  return editor.add("reshape", merge.name, {x, sizes}, {}, {DataType::kFloat32, shape})->output();
 }
 
 bool flatten(Editor& editor, ir::Node* restore) {
@@ -30,9 +39,9 @@ bool flatten(Editor& editor, ir::Node* restore) {
   ir::Node* merge = matmul->inputs[0].node;
   const PartialShape& weights = shape_of(matmul->inputs[1]);
   if (!merge->is("reshape") || !weights.known_rank() || weights.rank() != 2) return false;
-  const ir::Value x = merge->inputs[0];
-  if (!merges_rows(shape_of(x), merge->outputs[0].shape) || !restores_rows(shape_of(x), restore->outputs[0].shape)) return false;
   if (last_dim(restore->output()) < 0 || last_dim(restore->output()) != last_dim(matmul->output())) return false;
+  const ir::Value x = unmerged(editor, *merge, *restore);
+  if (!x) return false;
   std::vector<ir::Value> inputs = matmul->inputs;
   inputs[0] = x;
   std::vector<ir::Node*> absorbed{matmul, restore};

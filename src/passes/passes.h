@@ -27,6 +27,9 @@ bool merge_duplicates(ir::Graph& graph);
 // nothing -> x; transpose(transpose(x)) -> transpose(x); targets of reshape become constant; pow(x, 2) -> square(x); x / 4 ->
 // x * 0.25; x * 1 -> x. Any dtype, arithmetic float32 only.
 bool simplify(ir::Graph& graph);
+// add(x[s0,4], y[s1,4]) -> s1 becomes s0, where both are unknown sizes of parameters: what broadcasting of a single row would also
+// permit is given up. Parameters' types then share symbols, and whoever runs the graph must check that these sizes are equal.
+bool unify_sizes(ir::Graph& graph);
 // NCHW convolutions, pools, bias adds, batch norms -> NHWC between transposes; transposes then move through element-wise ops,
 // concatenation, reductions and pads to where they cancel.
 bool use_nhwc(ir::Graph& graph);

@@ -46,6 +46,11 @@ void clean(ir::Graph& graph, const PipelineOptions& options, SymbolSource& symbo
 void optimize(ir::Graph& graph, const PipelineOptions& options, SymbolSource& symbols) {
   if (has_control_flow(graph)) return;
   Runner run(graph, options);
+  if (options.fuse) {  // before simplify makes targets of reshapes constant, which forgets symbols
+    run("remove_identities", remove_identities(graph));
+    run("fold_constants", fold_constants(graph, options.fold, symbols));
+    run("unify_sizes", unify_sizes(graph));
+  }
   clean(graph, options, symbols, run);
   if (!options.fuse) return;
   run("lower_to_fused", lower_to_fused(graph));

@@ -10,7 +10,8 @@ namespace tenon::passes {
 
 struct PipelineOptions {
   FoldOptions fold;
-  // Makes fused ops (ops/fused.h). Without it only folding, simplification and removal of duplicates run, which leave no op that
+  // Makes fused ops (ops/fused.h), and takes unknown sizes of inputs that meet in element-wise ops as equal: whoever runs the
+  // graph checks that sizes of parameters that share a symbol are equal. Without it only folding, simplification and removal of duplicates run, which leave no op that
   // was not there: what a host executor wants.
   bool fuse = true;
   // Called after every pass that changed the graph, with the pass's name (inspect --stage). May be empty.

@@ -8,23 +8,8 @@
 namespace tenon::passes {
 namespace {
 
-// The shape as the constant target of a reshape: at most one size may be unknown, and then none may be 0.
-std::optional<std::vector<std::int64_t>> target_of(const PartialShape& shape) {
-  if (!shape.known_rank()) return std::nullopt;
-  std::vector<std::int64_t> target;
-  int unknown = 0;
-  bool zero = false;
-  for (Dim d : shape.dims()) {
-    target.push_back(d.known() ? d.size() : -1);
-    unknown += d.known() ? 0 : 1;
-    zero |= d == Dim(0);
-  }
-  if (unknown > 1 || (unknown == 1 && zero)) return std::nullopt;
-  return target;
-}
-
 bool to_reshape(Editor& editor, ir::Node* node) {
-  const auto target = target_of(node->outputs[0].shape);
+  const auto target = reshape_target(node->outputs[0].shape);
   if (!target) return false;
   const ir::Value x = node->inputs[0];
   editor.become(node, "reshape", {x, editor.constant(int_vector(*target), node->name + "/shape")}, {});

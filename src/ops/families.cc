@@ -11,8 +11,8 @@ const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& conv_family();
 const OpFamily& core_family();
-const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
+const OpFamily& fused_conv_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& matmul_family();
@@ -20,6 +20,7 @@ const OpFamily& misc_family();
 const OpFamily& normalization_family();
 const OpFamily& pad_family();
 const OpFamily& parse_example_family();
+const OpFamily& partition_stitch_family();
 const OpFamily& pool_family();
 const OpFamily& rank_family();
 const OpFamily& reduce_family();
@@ -43,6 +44,7 @@ const OpFamily& tensor_list_family();
 const OpFamily& transpose_family();
 const OpFamily& unary_family();
 const OpFamily& unicode_family();
+const OpFamily& unique_family();
 const OpFamily& variables_family();
 
 std::span<const OpFamily* const> families() {
@@ -53,8 +55,8 @@ std::span<const OpFamily* const> families() {
       &control_flow_family(),
       &conv_family(),
       &core_family(),
-      &fused_conv_family(),
       &fused_family(),
+      &fused_conv_family(),
       &gather_family(),
       &histogram_family(),
       &matmul_family(),
@@ -62,6 +64,7 @@ std::span<const OpFamily* const> families() {
       &normalization_family(),
       &pad_family(),
       &parse_example_family(),
+      &partition_stitch_family(),
       &pool_family(),
       &rank_family(),
       &reduce_family(),
@@ -85,6 +88,7 @@ std::span<const OpFamily* const> families() {
       &transpose_family(),
       &unary_family(),
       &unicode_family(),
+      &unique_family(),
       &variables_family(),
   };
   return list;

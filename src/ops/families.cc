@@ -15,6 +15,7 @@ const OpFamily& fused_family();
 const OpFamily& fused_conv_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
+const OpFamily& image_family();
 const OpFamily& matmul_family();
 const OpFamily& misc_family();
 const OpFamily& normalization_family();
@@ -25,6 +26,7 @@ const OpFamily& pool_family();
 const OpFamily& rank_family();
 const OpFamily& reduce_family();
 const OpFamily& regex_family();
+const OpFamily& resize_family();
 const OpFamily& scan_family();
 const OpFamily& scatter_family();
 const OpFamily& segment_family();
@@ -59,6 +61,7 @@ std::span<const OpFamily* const> families() {
       &fused_conv_family(),
       &gather_family(),
       &histogram_family(),
+      &image_family(),
       &matmul_family(),
       &misc_family(),
       &normalization_family(),
@@ -69,6 +72,7 @@ std::span<const OpFamily* const> families() {
       &rank_family(),
       &reduce_family(),
       &regex_family(),
+      &resize_family(),
       &scan_family(),
       &scatter_family(),
       &segment_family(),

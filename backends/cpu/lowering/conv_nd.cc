@@ -1,9 +1,6 @@
-// Transposed convolutions (a matrix product and a gathering sum) and convolutions of volumes (sums of planar convolutions).
-#include <algorithm>
+// Transposed convolutions of images, and convolutions of volumes.
+#include "backends/cpu/kernels/conv3d.h"
 
-#include "backends/cpu/kernels/conv2d.h"
-#include "backends/cpu/kernels/gemm.h"
-#include "backends/cpu/kernels/shares.h"
 #include "backends/cpu/lowering/epilogue.h"
 #include "backends/cpu/lowering/lowering.h"
 #include "base/error.h"
@@ -16,214 +13,131 @@ const PartialShape& shape_of(const ir::Node& node, int operand) {
   return value.node->outputs.at(static_cast<std::size_t>(value.index)).shape;
 }
 
-const float* optional(const Frame& frame, Slot slot) { return slot < 0 ? nullptr : frame.at<const float>(slot); }
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+bool is_constant(const ir::Node& node, int operand) {
+  const ir::Node& producer = *node.inputs.at(static_cast<std::size_t>(operand)).node;
+  return producer.is("const") || producer.is("packed_const");
+}
 
 struct WindowNode {
   ops::ConvAttrs attrs;
   EpilogueOperands extra;
-  std::vector<const void*> packed;  // one per slice of the filter
+  int data = 0;  // which operand is the image
+  const void* packed = nullptr;
 };
 
-// --- transposed convolution
+// A step for either plan: both take the arguments of a planar convolution.
+template <class Plan>
+std::unique_ptr<Step> window_step(PlanContext& ctx, const WindowNode& conv, const Plan& plan) {
+  ctx.need_scratch(plan.scratch_size(ctx.threads()));
+  const auto slot = [&](int operand) { return operand < 0 ? -1 : ctx.operand(operand).slot; };
+  return make_step([plan, packed = conv.packed, input = slot(conv.data), bias = slot(conv.extra.bias), residual = slot(conv.extra.residual),
+                    output = ctx.result().slot](const Frame& frame) {
+    Conv2dArgs args;
+    args.input = frame.at<const float>(input);
+    args.packed = static_cast<const float*>(packed);
+    args.bias = bias < 0 ? nullptr : frame.at<const float>(bias);
+    args.residual = residual < 0 ? nullptr : frame.at<const float>(residual);
+    args.output = frame.at<float>(output);
+    args.scratch = frame.scratch;
+    plan.run(args, *frame.team);
+  });
+}
 
-// From products [h * w, kh * kw * channels] of one image to its result: every pixel gathers the taps that reach it.
-struct Gathering {
-  std::int64_t in_h = 0, in_w = 0, out_h = 0, out_w = 0, kernel_h = 0, kernel_w = 0, channels = 0;
-  std::int64_t stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, pad_top = 0, pad_left = 0;
-  ops::Epilogue epilogue;
+// Spatial sizes of an image (depth 1) or a volume.
+Extent3 extent(const Shape& shape) {
+  if (shape.rank() == 4) return {1, shape[1], shape[2]};
+  return {shape[1], shape[2], shape[3]};
+}
 
-  void finish(float* pixel, const float* bias, const float* residual) const {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      pixel[c] = epilogue.apply(pixel[c], bias ? bias[c] : 0, residual ? residual[c] : 0);
-    }
-  }
+template <class Params>
+void set_places(Params& params, const PlanContext& ctx, const WindowNode& conv) {
+  params.input_stride = ctx.operand(conv.data).pitch;
+  params.output_stride = ctx.result().pitch;
+  if (conv.extra.residual >= 0) params.residual_stride = ctx.operand(conv.extra.residual).pitch;
+}
 
-  void pixel(const float* products, std::int64_t y, std::int64_t x, float* to) const {
-    std::fill_n(to, channels, 0.0f);
-    for (std::int64_t ky = 0; ky < kernel_h; ++ky) {
-      const std::int64_t from_y = y + pad_top - ky * dilation_h;
-      if (from_y < 0 || from_y % stride_h != 0 || from_y / stride_h >= in_h) continue;
-      for (std::int64_t kx = 0; kx < kernel_w; ++kx) {
-        const std::int64_t from_x = x + pad_left - kx * dilation_w;
-        if (from_x < 0 || from_x % stride_w != 0 || from_x / stride_w >= in_w) continue;
-        const std::int64_t row = from_y / stride_h * in_w + from_x / stride_w;
-        const float* tap = products + (row * kernel_h * kernel_w + ky * kernel_w + kx) * channels;
-        for (std::int64_t c = 0; c < channels; ++c) to[c] += tap[c];
-      }
-    }
-  }
+Lowered lowered_window(const ir::Node& node, const WindowNode& conv) {
+  Lowered lowered;
+  lowered.kernel = fmt::format("{} {}", node.op->name.substr(6), epilogue_key(conv.attrs.epilogue));
+  lowered.unread = lowered.packed = {1};
+  lowered.pitched_operands = {conv.data};
+  if (conv.extra.residual >= 0) lowered.pitched_operands.add(conv.extra.residual);
+  lowered.pitched_results = {0};
+  return lowered;
+}
 
-  void run(const float* products, const float* bias, const float* residual, float* to, ThreadTeam& team) const {
-    const bool plain = epilogue.activation == ops::Activation::kNone && !bias && !residual;
-    const double row_cost = static_cast<double>(out_w * channels * kernel_h * kernel_w) * 0.2;
-    for_shares(split_work(out_h, row_cost), team, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t y = begin; y < end; ++y) {
-        for (std::int64_t x = 0; x < out_w; ++x) {
-          const std::int64_t at = (y * out_w + x) * channels;
-          pixel(products, y, x, to + at);
-          if (!plain) finish(to + at, bias, residual ? residual + at : nullptr);
-        }
-      }
-    });
-  }
-};
+// --- transposed convolution: operands sizes, filter [kh, kw, O, C], x
+
+TransposedConvParams transposed_params(const ops::ConvAttrs& attrs, const Shape& filter) {
+  TransposedConvParams params;
+  params.output_channels = filter[2];
+  params.input_channels = filter[3];
+  params.kernel = {1, filter[0], filter[1]};
+  params.stride = {1, attrs.strides[0], attrs.strides[1]};
+  params.dilation = {1, attrs.dilations[0], attrs.dilations[1]};
+  params.epilogue = kernel_epilogue(attrs.epilogue);
+  return params;
+}
 
 std::unique_ptr<Step> prepare_transpose(PlanContext& ctx, const WindowNode& conv) {
-  const Place &x = ctx.operand(2), &y = ctx.result();
-  const Shape& filter = ctx.operand(1).shape;
-  Gathering gathering;
-  gathering.in_h = x.shape[1];
-  gathering.in_w = x.shape[2];
-  gathering.out_h = y.shape[1];
-  gathering.out_w = y.shape[2];
-  gathering.kernel_h = filter[0];
-  gathering.kernel_w = filter[1];
-  gathering.channels = filter[2];
-  gathering.stride_h = conv.attrs.strides[0];
-  gathering.stride_w = conv.attrs.strides[1];
-  gathering.dilation_h = conv.attrs.dilations[0];
-  gathering.dilation_w = conv.attrs.dilations[1];
-  gathering.pad_top = conv.attrs.pads_of(0, y.shape[1], filter[0]).first;
-  gathering.pad_left = conv.attrs.pads_of(1, y.shape[2], filter[1]).first;
-  gathering.epilogue = conv.attrs.epilogue;
-  if (y.shape[3] != filter[2] || x.shape[3] != filter[3]) {
+  const Shape &x = ctx.operand(2).shape, &y = ctx.result().shape, &filter = ctx.operand(1).shape;
+  if (y[3] != filter[2] || x[3] != filter[3]) {
     fail(ErrorCode::kUnsupported, "{}: grouped transposed convolutions have no kernel", ctx.node().describe());
   }
-  const GemmShape shape{gathering.in_h * gathering.in_w, filter[0] * filter[1] * filter[2], filter[3]};
-  const auto plan = GemmPlan::make(shape, {});
-  const std::size_t products = aligned(static_cast<std::size_t>(shape.m * shape.n) * sizeof(float));
-  ctx.need_scratch(products + plan.scratch_size(ctx.threads()));
-  const Slot bias = conv.extra.bias < 0 ? -1 : ctx.operand(conv.extra.bias).slot;
-  const Slot residual = conv.extra.residual < 0 ? -1 : ctx.operand(conv.extra.residual).slot;
-  const std::int64_t x_size = shape.m * shape.k, y_size = gathering.out_h * gathering.out_w * gathering.channels;
-  return make_step([=, packed = conv.packed.at(0), batch = x.shape[0], from = x.slot, to = y.slot](const Frame& frame) {
-    for (std::int64_t n = 0; n < batch; ++n) {
-      GemmArgs args;
-      args.a = frame.at<const float>(from) + n * x_size;
-      args.lda = shape.k;
-      args.packed = static_cast<const float*>(packed);
-      args.c = reinterpret_cast<float*>(frame.scratch);
-      args.ldc = shape.n;
-      args.scratch = frame.scratch + products;
-      plan.run(args, *frame.team);
-      const float* added = residual < 0 ? nullptr : frame.at<const float>(residual) + n * y_size;
-      gathering.run(args.c, optional(frame, bias), added, frame.at<float>(to) + n * y_size, *frame.team);
-    }
-  });
+  TransposedConvParams params = transposed_params(conv.attrs, filter);
+  params.pad_before = {0, conv.attrs.pads_of(0, y[1], filter[0]).first, conv.attrs.pads_of(1, y[2], filter[1]).first};
+  set_places(params, ctx, conv);
+  return window_step(ctx, conv, TransposedConvPlan::make(params, x[0], extent(x), extent(y)));
 }
 
 Lowered lower_transpose(const ir::Node& node, WeightSource& weights) {
   WindowNode conv;
   conv.attrs = ops::ConvAttrs::parse(node.attrs, 2);
   conv.extra = epilogue_operands(conv.attrs.epilogue, 3);
+  conv.data = 2;
   const Shape filter = shape_of(node, 1).to_shape();
-  const std::int64_t k = filter[3], n = filter[0] * filter[1] * filter[2];
-  conv.packed = {weights.packed(node.inputs[1], fmt::format("gemm {}x{} t", k, n), gemm_packed_size(k, n),
-                                [&](const Tensor& value, void* to) {
-                                  gemm_pack(value.flat<float>().data(), k, true, k, n, static_cast<float*>(to));
-                                })};
-  Lowered lowered;
-  lowered.kernel = "conv2d_transpose " + epilogue_key(conv.attrs.epilogue);
+  const TransposedConvParams params = transposed_params(conv.attrs, filter);
+  const std::string layout = fmt::format("conv2d_transpose {} s{}x{} d{}x{}", filter.to_string(), params.stride[1], params.stride[2],
+                                         params.dilation[1], params.dilation[2]);
+  conv.packed = weights.packed(node.inputs[1], layout, transposed_conv_packed_size(params), [&](const Tensor& value, void* to) {
+    transposed_conv_pack(params, value.flat<float>().data(), static_cast<float*>(to));
+  });
+  Lowered lowered = lowered_window(node, conv);
   lowered.unread = {0, 1};
-  lowered.packed = {1};
-  lowered.prepare = [conv = std::move(conv)](PlanContext& ctx) { return prepare_transpose(ctx, conv); };
+  lowered.prepare = [conv](PlanContext& ctx) { return prepare_transpose(ctx, conv); };
   return lowered;
 }
 
-// The lowering packs the filter, so it must be known.
 Verdict supports_fused_transpose(const ir::Node& node) {
-  if (!node.inputs[1].node->is("const") && !node.inputs[1].node->is("packed_const")) return Verdict::no("the filter must be constant");
+  if (!is_constant(node, 1)) return Verdict::no("the filter must be constant");
   return require_known(node, 0, "the size of the result");
 }
 
-// --- convolution of volumes
+// --- convolution of volumes: operands x, filter [kd, kh, kw, C / groups, O]
 
-// One planar convolution for each tap along the depth; all but the first add to what came before.
-struct DepthPlans {
-  std::unique_ptr<const Conv2dPlan> only, first, middle, last;
-};
-
-Conv2dPlan planar(Conv2dParams params, const Shape& input, ResidualPlace residual, const Epilogue* epilogue) {
-  params.epilogue = epilogue ? *epilogue : Epilogue{};
-  params.epilogue.residual = residual;
-  return Conv2dPlan::make(params, 1, input[2], input[3]);
-}
-
-Conv2dParams planar_params(const ops::ConvAttrs& attrs, std::int64_t channels, const Shape& filter) {
-  Conv2dParams params;
+Conv3dParams conv3d_params(const ops::ConvAttrs& attrs, std::int64_t channels, const Shape& filter) {
+  Conv3dParams params;
   params.input_channels = channels;
   params.output_channels = filter[4];
-  params.groups = channels / std::max<std::int64_t>(1, filter[3]);
-  params.kernel_h = filter[1];
-  params.kernel_w = filter[2];
-  params.stride_h = attrs.strides[1];
-  params.stride_w = attrs.strides[2];
-  params.dilation_h = attrs.dilations[1];
-  params.dilation_w = attrs.dilations[2];
+  params.groups = filter[3] == 0 ? 0 : channels / filter[3];
+  for (std::size_t d = 0; d < 3; ++d) {
+    params.kernel[d] = filter[static_cast<int>(d)];
+    params.stride[d] = attrs.strides[d];
+    params.dilation[d] = attrs.dilations[d];
+  }
+  params.epilogue = kernel_epilogue(attrs.epilogue);
   return params;
 }
 
 std::unique_ptr<Step> prepare_conv3d(PlanContext& ctx, const WindowNode& conv) {
-  const Shape &in = ctx.operand(0).shape, &out = ctx.result().shape, &filter = ctx.operand(1).shape;
-  Conv2dParams params = planar_params(conv.attrs, in[4], filter);
-  std::tie(params.pad_top, params.pad_bottom) = conv.attrs.pads_of(1, in[2], filter[1]);
-  std::tie(params.pad_left, params.pad_right) = conv.attrs.pads_of(2, in[3], filter[2]);
-  const Epilogue epilogue = kernel_epilogue(conv.attrs.epilogue);
-  auto plans = std::make_shared<DepthPlans>();
-  plans->only = std::make_unique<Conv2dPlan>(planar(params, in, ResidualPlace::kNone, &epilogue));
-  plans->first = std::make_unique<Conv2dPlan>(planar(params, in, ResidualPlace::kNone, nullptr));
-  plans->middle = std::make_unique<Conv2dPlan>(planar(params, in, ResidualPlace::kBeforeActivation, nullptr));
-  plans->last = std::make_unique<Conv2dPlan>(planar(params, in, ResidualPlace::kBeforeActivation, &epilogue));
-
-  const std::int64_t in_plane = in[2] * in[3] * in[4], out_plane = out[2] * out[3] * out[4];
-  const std::size_t sum_bytes = aligned(static_cast<std::size_t>(out_plane) * sizeof(float));
-  const std::size_t zero_bytes = aligned(static_cast<std::size_t>(in_plane) * sizeof(float));
-  std::size_t kernel_bytes = 0;
-  for (const auto* plan : {plans->only.get(), plans->first.get(), plans->middle.get(), plans->last.get()}) {
-    kernel_bytes = std::max(kernel_bytes, plan->scratch_size(ctx.threads()));
+  const Shape& x = ctx.operand(0).shape;
+  Conv3dParams params = conv3d_params(conv.attrs, x[4], ctx.operand(1).shape);
+  for (int d = 0; d < 3; ++d) {
+    const auto at = static_cast<std::size_t>(d);
+    std::tie(params.pad_before[at], params.pad_after[at]) = conv.attrs.pads_of(d, x[d + 1], params.kernel[at]);
   }
-  ctx.need_scratch(2 * sum_bytes + zero_bytes + kernel_bytes);
-  // The taps of every result plane: which input plane meets which slice of the filter.
-  std::vector<std::vector<std::pair<std::int64_t, const void*>>> taps(static_cast<std::size_t>(out[1]));
-  const std::int64_t before = conv.attrs.pads_of(0, in[1], filter[0]).first;
-  for (std::int64_t d = 0; d < out[1]; ++d) {
-    auto& list = taps[static_cast<std::size_t>(d)];
-    for (std::int64_t k = 0; k < filter[0]; ++k) {
-      const std::int64_t plane = d * conv.attrs.strides[0] - before + k * conv.attrs.dilations[0];
-      if (plane >= 0 && plane < in[1]) list.emplace_back(plane, conv.packed[static_cast<std::size_t>(k)]);
-    }
-    if (list.empty()) list.emplace_back(-1, conv.packed[0]);  // nothing but padding: a plane of zeros
-  }
-  const Slot bias = conv.extra.bias < 0 ? -1 : ctx.operand(conv.extra.bias).slot;
-  return make_step([=, batch = in[0], depth = in[1], from = ctx.operand(0).slot, to = ctx.result().slot,
-                    taps = std::move(taps)](const Frame& frame) {
-    auto* sums = reinterpret_cast<float*>(frame.scratch);
-    auto* other = reinterpret_cast<float*>(frame.scratch + sum_bytes);
-    auto* zeros = reinterpret_cast<float*>(frame.scratch + 2 * sum_bytes);
-    std::fill_n(zeros, in_plane, 0.0f);
-    const float* x = frame.at<const float>(from);
-    float* y = frame.at<float>(to);
-    for (std::int64_t n = 0; n < batch; ++n) {
-      for (const auto& list : taps) {
-        for (std::size_t t = 0; t < list.size(); ++t) {
-          const bool first = t == 0, last = t + 1 == list.size();
-          Conv2dArgs args;
-          args.input = list[t].first < 0 ? zeros : x + (n * depth + list[t].first) * in_plane;
-          args.packed = static_cast<const float*>(list[t].second);
-          args.bias = last ? optional(frame, bias) : nullptr;
-          args.residual = first ? nullptr : sums;
-          args.output = last ? y : other;
-          args.scratch = frame.scratch + 2 * sum_bytes + zero_bytes;
-          const auto& plan = first && last ? plans->only : first ? plans->first : last ? plans->last : plans->middle;
-          plan->run(args, *frame.team);
-          std::swap(sums, other);
-        }
-        y += out_plane;
-      }
-    }
-  });
+  set_places(params, ctx, conv);
+  return window_step(ctx, conv, Conv3dPlan::make(params, x[0], extent(x)));
 }
 
 Lowered lower_conv3d(const ir::Node& node, WeightSource& weights) {
@@ -231,28 +145,21 @@ Lowered lower_conv3d(const ir::Node& node, WeightSource& weights) {
   conv.attrs = ops::ConvAttrs::parse(node.attrs, 3);
   conv.extra = epilogue_operands(conv.attrs.epilogue, 2);
   const Shape filter = shape_of(node, 1).to_shape();
-  const Conv2dParams params = planar_params(conv.attrs, shape_of(node, 0)[4].size(), filter);
-  const std::int64_t slice = filter[1] * filter[2] * filter[3] * filter[4];
-  for (std::int64_t k = 0; k < filter[0]; ++k) {
-    const std::string layout = fmt::format("conv3d {} {} s{}x{} d{}x{} g{}", filter.to_string(), k, params.stride_h, params.stride_w,
-                                           params.dilation_h, params.dilation_w, params.groups);
-    conv.packed.push_back(weights.packed(node.inputs[1], layout, conv2d_packed_size(params), [&](const Tensor& value, void* to) {
-      conv2d_pack(params, value.flat<float>().data() + k * slice, static_cast<float*>(to));
-    }));
-  }
-  Lowered lowered;
-  lowered.kernel = "conv3d " + epilogue_key(conv.attrs.epilogue);
-  lowered.unread = lowered.packed = {1};
-  lowered.prepare = [conv = std::move(conv)](PlanContext& ctx) { return prepare_conv3d(ctx, conv); };
+  const Conv3dParams params = conv3d_params(conv.attrs, shape_of(node, 0)[4].size(), filter);
+  const std::string layout = fmt::format("conv3d {} s{}x{}x{} d{}x{}x{} g{}", filter.to_string(), params.stride[0], params.stride[1],
+                                         params.stride[2], params.dilation[0], params.dilation[1], params.dilation[2], params.groups);
+  conv.packed = weights.packed(node.inputs[1], layout, conv3d_packed_size(params), [&](const Tensor& value, void* to) {
+    conv3d_pack(params, value.flat<float>().data(), static_cast<float*>(to));
+  });
+  Lowered lowered = lowered_window(node, conv);
+  lowered.prepare = [conv](PlanContext& ctx) { return prepare_conv3d(ctx, conv); };
   return lowered;
 }
 
 Verdict supports_fused_conv3d(const ir::Node& node) {
-  if (ops::Epilogue::parse(node.attrs).residual != ops::Residual::kNone) return Verdict::no("a sum after it is not fused");
   const PartialShape& input = shape_of(node, 0);
   if (!input.known_rank() || input.rank() != 5 || !input[4].known()) return Verdict::no("the number of channels is not known");
-  if (!node.inputs[1].node->is("const") && !node.inputs[1].node->is("packed_const")) return Verdict::no("the filter must be constant");
-  return Verdict::yes();
+  return is_constant(node, 1) ? Verdict::yes() : Verdict::no("the filter must be constant");
 }
 
 // --- as TensorFlow has them

@@ -69,6 +69,7 @@ Segment native_segment(const OpenModel& model, const ir::Node& node, const std::
 Engines::Engines(OpenModel& model, std::shared_ptr<SharedTeam> team, const SessionOptions& options)
     : model_(model), team_(std::move(team)), options_(options), backend_(make_default_backend()) {
   if (options_.log == nullptr) options_.log = print_line;
+  lone_ = std::make_unique<LoneKernels>(model, *backend_, team_);
   for (const auto& node : model.module().main->nodes()) {
     if (node->is("trt_engine_op")) load(*node);
   }
@@ -115,7 +116,8 @@ void Engines::load(const ir::Node& node) {
 runtime::KernelLookup Engines::lookup() {
   return [this](const ir::Node& node) -> std::shared_ptr<runtime::Kernel> {
     const auto it = kernels_.find(&node);
-    return it == kernels_.end() ? nullptr : it->second;
+    if (it != kernels_.end()) return it->second;
+    return lone_->find(node);
   };
 }
 
@@ -145,7 +147,7 @@ std::vector<ProfileEntry> Engines::profile(const std::function<void(const runtim
       if (!layers.empty()) return;
     }
     const std::string shape = outputs.empty() || !outputs[0].valid() ? "" : outputs[0].describe();
-    entries.push_back({node.name, node.origin.op_type, "reference", shape, "", seconds, 0, {}});
+    entries.push_back({node.name, node.origin.op_type, lone_->find(node) ? "lone" : "reference", shape, "", seconds, 0, {}});
   };
   run(observer);
   for (const auto& [node, kernel] : kernels_) kernel->set_profiling(false);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/lone_kernels.h"
 #include "api/model_state.h"
 #include "backend/backend.h"
 #include "backend/shared_team.h"
@@ -36,6 +37,7 @@ class Engines {
   std::shared_ptr<SharedTeam> team_;
   SessionOptions options_;
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<LoneKernels> lone_;
   std::map<const ir::Node*, std::shared_ptr<runtime::EngineKernel>> kernels_;
   std::map<const ir::Node*, EngineStatus> status_;
 };

@@ -33,6 +33,21 @@ class Partitioner {
   Partitioner(const ir::Module& module, const Backend& backend, const PartitionOptions& options)
       : module_(module), backend_(backend), options_(options), uses_(*module.main), frozen_(frozen_variables(module)) {}
 
+  std::vector<SegmentPlan> lone_nodes(const std::function<bool(const ir::Node&)>& wanted) {
+    find_needed();
+    classify();
+    std::vector<SegmentPlan> plans;
+    for (ir::Node* node : order_) {
+      if (!candidate_.contains(node) || !wanted(*node)) continue;
+      SegmentPlan plan = make_plan({node});
+      plan.name = node->name;
+      plan.outputs.clear();
+      for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) plan.outputs.push_back(node->output(i));
+      if (!plan.inputs.empty()) plans.push_back(std::move(plan));
+    }
+    return plans;
+  }
+
   Partition run() {
     find_needed();
     classify();
@@ -330,6 +345,12 @@ Partition partition(const ir::Module& module, const Backend& backend, const Part
          options.minimum_segment_size);
   }
   return Partitioner(module, backend, options).run();
+}
+
+std::vector<SegmentPlan> lone_nodes(const ir::Module& module, const Backend& backend,
+                                    const std::function<bool(const ir::Node&)>& wanted) {
+  const PartitionOptions options;
+  return Partitioner(module, backend, options).lone_nodes(wanted);
 }
 
 void dissolve(Partition& partition, std::size_t segment, const std::string& reason) {

@@ -1,6 +1,7 @@
 // Chooses the parts of a model's main graph that become engines, and says of every other node why it stays native.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -40,6 +41,11 @@ struct Partition {
 // Deterministic. A variable that anything reachable from a signature or the initializer assigns is not frozen, so what reads it
 // stays native or feeds an engine as an input.
 Partition partition(const ir::Module& module, const Backend& backend, const PartitionOptions& options);
+
+// Every node that the backend could run by itself and for which `wanted` is true, as a segment of that one node (and the
+// constants it reads). Names are the nodes'.
+std::vector<SegmentPlan> lone_nodes(const ir::Module& module, const Backend& backend,
+                                    const std::function<bool(const ir::Node&)>& wanted);
 
 // Leaves a planned segment native.
 void dissolve(Partition& partition, std::size_t segment, const std::string& reason);

@@ -109,6 +109,15 @@ void drop_packed_constants(Program& program) {
   }
 }
 
+// Types follow from the graph, whatever the file says; this also checks every node's operands and attributes.
+void infer_types(ir::Graph& graph) {
+  SymbolSource symbols;
+  ops::InferenceOptions options;
+  options.keep_known = false;
+  ops::Facts facts(symbols, options);
+  ops::infer(graph, facts, options);
+}
+
 const ir::OpDef* find_op(std::string_view name) { return name == packed_const_op().name ? &packed_const_op() : ops::find_op(name); }
 
 }  // namespace
@@ -166,8 +175,9 @@ std::unique_ptr<Executable> load(const plan::Engine& engine, const DeviceOptions
     fail(ErrorCode::kIncompatiblePlan, "engine \"{}\": its bindings do not fit its graph; build it again", engine.name);
   }
   try {
+    infer_types(*graph);
     loaded.program = make_program(std::move(graph), *loaded.weights);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     fail(ErrorCode::kIncompatiblePlan, "engine \"{}\": {}; build it again", engine.name, error.what());
   }
   return std::make_unique<CpuExecutable>(std::move(loaded), options);

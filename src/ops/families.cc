@@ -11,8 +11,10 @@ const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& conv_family();
 const OpFamily& core_family();
-const OpFamily& fused_family();
+const OpFamily& diag_family();
+const OpFamily& einsum_family();
 const OpFamily& fused_conv_family();
+const OpFamily& fused_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& image_family();
@@ -57,8 +59,10 @@ std::span<const OpFamily* const> families() {
       &control_flow_family(),
       &conv_family(),
       &core_family(),
-      &fused_family(),
+      &diag_family(),
+      &einsum_family(),
       &fused_conv_family(),
+      &fused_family(),
       &gather_family(),
       &histogram_family(),
       &image_family(),

@@ -1,5 +1,6 @@
 #include "backends/cpu/compile.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "backends/cpu/executable.h"
@@ -26,11 +27,24 @@ void report(const CompileOptions& options, std::string_view what, double done) {
   if (options.progress) options.progress(what, done);
 }
 
+// Symbols that come new must not be those that the graph's types have.
+void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
+  std::int64_t most = -1;
+  for (const auto& node : graph.nodes()) {
+    for (const ir::ValueType& type : node->outputs) {
+      if (!type.shape.known_rank()) continue;
+      for (const Dim& dim : type.shape.dims()) most = std::max(most, dim.symbol_id());
+    }
+  }
+  while (symbols.count() <= most) symbols.fresh();
+}
+
 std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOptions& options) {
   auto graph = ir::clone(*segment.graph);
   NoWeights none;
   freeze_variables(*graph, options.weights ? *options.weights : none);
   SymbolSource symbols;
+  skip_used_symbols(*graph, symbols);
   ops::InferenceOptions inference;
   ops::Facts facts(symbols, inference);
   ops::infer(*graph, facts, inference);

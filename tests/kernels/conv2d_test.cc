@@ -150,6 +150,44 @@ TEST(Conv2d, AppliesEveryEpilogue) {
   }
 }
 
+TEST(Conv2d, WinogradMatchesLoops) {
+  for (Isa isa : runnable_isas()) {
+    for (int64_t size : {1, 3, 4, 5, 9, 14}) {
+      for (int64_t pad : {0, 1, 2}) {
+        Conv2dParams p = square(19, 35, 3, 1, pad);
+        p.winograd = true;
+        expect_conv(p, {2, size, size + 1}, isa, 2);
+      }
+    }
+    Conv2dParams p = square(64, 64, 3, 1, 1);
+    p.winograd = true;
+    expect_conv(p, {1, 33, 34}, isa, 2);  // many tiles
+    p.input_channels = 6;
+    p.output_channels = 34;
+    p.input_stride = 9;
+    p.output_stride = 40;
+    p.residual_stride = 36;
+    p.pad_top = 2;
+    p.pad_right = 0;
+    for (const Epilogue& epilogue : all_epilogues()) {
+      p.epilogue = epilogue;
+      expect_conv(p, {1, 5, 6}, isa);
+    }
+    expect_conv(p, {0, 5, 6}, isa);
+  }
+}
+
+TEST(Conv2d, WinogradIsOnlyForPlain3x3) {
+  EXPECT_TRUE(conv2d_winograd_possible(square(8, 8, 3, 1, 1)));
+  EXPECT_FALSE(conv2d_winograd_possible(square(8, 8, 3, 2, 1)));
+  EXPECT_FALSE(conv2d_winograd_possible(square(8, 8, 3, 1, 1, 2)));
+  EXPECT_FALSE(conv2d_winograd_possible(square(8, 8, 3, 1, 1, 1, 2)));
+  EXPECT_FALSE(conv2d_winograd_possible(square(8, 8, 5, 1, 2)));
+  EXPECT_TRUE(conv2d_winograd_pays(square(64, 64, 3, 1, 1), 1, 56, 56));
+  EXPECT_FALSE(conv2d_winograd_pays(square(512, 512, 3, 1, 1), 1, 7, 7));
+  EXPECT_FALSE(conv2d_winograd_pays(square(3, 64, 3, 1, 1), 1, 224, 224));
+}
+
 TEST(Conv2d, EveryTacticIsCorrect) {
   for (Isa isa : runnable_isas()) {
     for (const Conv2dParams& p : {square(70, 96, 3, 1, 1), square(80, 96, 1)}) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/cpu/kernels/implicit_gemm.h"
+#include "backends/cpu/kernels/winograd.h"
 #include "base/error.h"
 
 namespace tenon::cpu {
@@ -19,6 +20,7 @@ int64_t group_depth(const Conv2dParams& p) { return p.kernel_h * p.kernel_w * (p
 
 void check(const Conv2dParams& p) {
   TENON_CHECK(p.groups >= 1 && p.input_channels % p.groups == 0 && p.output_channels % p.groups == 0);
+  TENON_CHECK(!p.winograd || conv2d_winograd_possible(p));
   TENON_CHECK(p.kernel_h >= 1 && p.kernel_w >= 1 && p.stride_h >= 1 && p.stride_w >= 1 && p.dilation_h >= 1 && p.dilation_w >= 1);
 }
 
@@ -63,13 +65,34 @@ ImplicitGemm product_of(const Conv2dParams& p, int64_t batch, int64_t height, in
 
 }  // namespace
 
+bool conv2d_winograd_possible(const Conv2dParams& p) {
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1 &&
+         p.groups == 1;
+}
+
+bool conv2d_winograd_pays(const Conv2dParams& p, int64_t batch, int64_t height, int64_t width) {
+  if (!conv2d_winograd_possible(p) || p.input_channels < 32 || p.output_channels < 32) return false;
+  const Window w = window_of(p, height, width);
+  const double pixels = static_cast<double>(batch * w.out_h * w.out_w);
+  const double tiles = static_cast<double>(batch * ((w.out_h + 3) / 4) * ((w.out_w + 3) / 4));
+  // Per pair of channels, in multiply-adds: the sums, with what the smaller products lose; the transforms; reading weights
+  // from memory, which goes on beside the sums only where these are long.
+  const double direct = 9 * pixels;
+  const double transforms = tiles * 36 * 24 * static_cast<double>(p.input_channels + p.output_channels) /
+                            static_cast<double>(p.input_channels * p.output_channels);
+  const double winograd = 36 * std::max(tiles, 6.0) * 1.2 + transforms + 36 * 10;
+  return tiles > 0 && winograd < 0.85 * direct;
+}
+
 size_t conv2d_packed_size(const Conv2dParams& p, Isa isa) {
   check(p);
+  if (p.winograd) return winograd_packed_size(p, isa);
   return static_cast<size_t>(p.groups) * gemm_packed_size(group_depth(p), p.output_channels / p.groups, isa);
 }
 
 void conv2d_pack(const Conv2dParams& p, const float* hwio, float* packed, Isa isa) {
   check(p);
+  if (p.winograd) return winograd_pack(p, hwio, packed, isa);
   const int64_t k = group_depth(p), n = p.output_channels / p.groups;
   const size_t group_floats = gemm_packed_size(k, n, isa) / sizeof(float);
   for (int64_t g = 0; g < p.groups; ++g) {
@@ -96,10 +119,14 @@ Conv2dPlan Conv2dPlan::make(const Conv2dParams& params, int64_t batch, int64_t h
 }
 
 size_t Conv2dPlan::scratch_size(int threads) const {
+  if (params_.winograd) return winograd_scratch_size(params_, {batch_, height_, width_, output_h_, output_w_}, isa_, threads);
   return cpu::scratch_size(product_of(params_, batch_, height_, width_, tactic_, isa_), threads);
 }
 
 void Conv2dPlan::run(const Conv2dArgs& args, ThreadTeam& team) const {
+  if (params_.winograd) {
+    return winograd_run(params_, {batch_, height_, width_, output_h_, output_w_}, isa_, args, team);
+  }
   GemmArgs gemm;
   gemm.a = args.input;
   gemm.lda = dense(params_.input_stride, params_.input_channels);
@@ -120,6 +147,7 @@ std::vector<ConvTactic> conv2d_tactics(const Conv2dParams& params, int64_t batch
     if (std::find(tactics.begin(), tactics.end(), tactic) == tactics.end()) tactics.push_back(tactic);
   };
   add({});
+  if (params.winograd) return tactics;
   for (int8_t pack_a : {kCopyNothing, kCopyTiles, kCopyAll, kCopyLines}) {
     for (int32_t k_block : {512, 1152, 2304}) {
       for (int32_t m_block : {1, 4, 1024}) add({.m_block = m_block, .k_block = k_block, .pack_a = pack_a});

@@ -21,8 +21,16 @@ struct Conv2dParams {
   int64_t dilation_h = 1, dilation_w = 1;
   int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int64_t input_stride = 0, output_stride = 0, residual_stride = 0;
+  bool winograd = false;  // by Winograd's F(4x4, 3x3); only where conv2d_winograd_possible, and packed filters differ
   Epilogue epilogue{};
 };
+
+// 3x3, stride 1, no dilation, no groups.
+bool conv2d_winograd_possible(const Conv2dParams& params);
+
+// Whether Winograd's algorithm should be faster for this size: it has a quarter of the multiplications but four times the
+// weights. Its sums are as accurate as the direct ones.
+bool conv2d_winograd_pays(const Conv2dParams& params, int64_t batch, int64_t height, int64_t width);
 
 using ConvTactic = GemmTactic;  // rows are output pixels of the whole batch, columns output channels
 

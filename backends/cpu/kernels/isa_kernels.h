@@ -56,6 +56,25 @@ struct DepthwiseRowArgs {
   float low = 0, high = 0;
 };
 
+// Winograd's F(4x4, 3x3). Input: a window of 6x6 pixels, of which [row0, row1) x [column0, column1) exist (the others are
+// zero), to 36 frequencies; whole vectors are written. Output: 36 frequencies to `rows` x `columns` of 4x4 pixels.
+struct WinogradInput {
+  const float* in = nullptr;
+  int64_t pixel_stride = 0, line_stride = 0, channels = 0;
+  int64_t row0 = 0, row1 = 0, column0 = 0, column1 = 0;
+  float* out = nullptr;
+  int64_t frequency_stride = 0;
+};
+
+struct WinogradOutput {
+  const float* in = nullptr;
+  int64_t frequency_stride = 0, channels = 0;
+  const float* bias = nullptr;
+  float low = 0, high = 0;
+  float* out = nullptr;
+  int64_t pixel_stride = 0, line_stride = 0, rows = 0, columns = 0;
+};
+
 constexpr int kMaxTileRows = 28;
 
 struct IsaKernels {
@@ -77,6 +96,8 @@ struct IsaKernels {
   void (*activate)(const Epilogue& epilogue, float* c, int64_t c_stride, int64_t rows, int64_t columns, const float* residual,
                    int64_t residual_stride);
   void (*depthwise_row)(const DepthwiseRowArgs& args);
+  void (*winograd_input)(const WinogradInput& args);
+  void (*winograd_output)(const WinogradOutput& args);
 };
 
 // The kernels for `isa`; it must not exceed what the CPU has.

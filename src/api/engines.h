@@ -26,6 +26,8 @@ class Engines {
 
   // Kernels for engine nodes and for lone ops that the backend can run.
   runtime::KernelLookup lookup();
+  // Hands a line to the session's log.
+  void log(const std::string& line) const { options_.log(line, options_.log_context); }
   std::vector<EngineStatus> status() const;
   // Times one run: `run` is called with the observer to use.
   std::vector<ProfileEntry> profile(const std::function<void(const runtime::NodeObserver&)>& run);

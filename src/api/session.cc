@@ -81,9 +81,17 @@ struct Session::State {
     services = std::make_unique<runtime::SessionServices>(
         model.module(), [this](const std::string& name) { return model.stored_variable(name); }, kernels);
     choose_default_key();
-    if (model.module().init != nullptr) {
-      runtime::Executor init(*model.module().main, {}, {}, {model.module().init}, kernels);
+    if (model.module().init != nullptr) run_initializer(kernels);
+  }
+
+  // An initializer that needs an unknown op is left out: what depends on it fails when it is asked for.
+  void run_initializer(const runtime::KernelLookup& kernels) {
+    try {
+      const runtime::Executor init(*model.module().main, {}, {}, {model.module().init}, kernels);
       init.run({}, *services, nullptr, nullptr);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnsupported) throw;
+      engines->log("the model's initializer is not run: " + std::string(error.what()));
     }
   }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing need (Debian 12, root): packages by apt, a venv by pip. Idempotent.
-# usage: scripts/setup.sh [runtime|test|bench]...      which requirements/*.txt go into the venv besides build.txt
+# usage: scripts/setup.sh [runtime|test|bench|train|fuzz]...   lanes: which requirements/*.txt go into the venv besides build.txt
+#   and runtime.txt; fuzz adds clang. TENON_VENV names another venv than .venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +32,7 @@ if [ ! -x "$venv/bin/pip" ]; then
 fi
 files=(requirements/build.txt requirements/runtime.txt)
 for lane in "$@"; do
-  [ -f "requirements/$lane.txt" ] && files+=("requirements/$lane.txt")
+  [ "$lane" != runtime ] && [ -f "requirements/$lane.txt" ] && files+=("requirements/$lane.txt")
 done
 stamp="$venv/.tenon-requirements"
 wanted=$(cat "${files[@]}" | sha256sum)

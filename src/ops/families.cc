@@ -25,6 +25,7 @@ const OpFamily& pad_family();
 const OpFamily& parse_example_family();
 const OpFamily& partition_stitch_family();
 const OpFamily& pool_family();
+const OpFamily& random_family();
 const OpFamily& rank_family();
 const OpFamily& reduce_family();
 const OpFamily& regex_family();
@@ -73,6 +74,7 @@ std::span<const OpFamily* const> families() {
       &parse_example_family(),
       &partition_stitch_family(),
       &pool_family(),
+      &random_family(),
       &rank_family(),
       &reduce_family(),
       &regex_family(),

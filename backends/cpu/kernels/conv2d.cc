@@ -148,11 +148,8 @@ std::vector<ConvTactic> conv2d_tactics(const Conv2dParams& params, int64_t batch
   };
   add({});
   if (params.winograd) return tactics;
-  for (int8_t pack_a : {kCopyNothing, kCopyTiles, kCopyAll, kCopyLines}) {
-    for (int32_t k_block : {512, 1152, 2304}) {
-      for (int32_t m_block : {1, 4, 1024}) add({.m_block = m_block, .k_block = k_block, .pack_a = pack_a});
-    }
-  }
+  for (int8_t pack_a : {kCopyNothing, kCopyTiles, kCopyAll, kCopyLines}) add({.pack_a = pack_a});
+  for (int32_t m_block : {1, 1024}) add({.m_block = m_block});
   return tactics;
 }
 

@@ -62,11 +62,8 @@ std::vector<GemmTactic> gemm_tactics(const GemmShape& shape, Isa isa) {
     if (std::find(tactics.begin(), tactics.end(), tactic) == tactics.end()) tactics.push_back(tactic);
   };
   add({});
-  for (int8_t pack_a : {kCopyNothing, kCopyTiles, kCopyAll}) {
-    for (int32_t k_block : {512, 1152, 2304}) {
-      for (int32_t m_block : {1, 4, 1024}) add({.m_block = m_block, .k_block = k_block, .pack_a = pack_a});
-    }
-  }
+  add({.pack_a = kCopyTiles});
+  for (int32_t m_block : {1, 1024}) add({.m_block = m_block});
   return tactics;
 }
 

@@ -100,6 +100,7 @@ struct ConvNode {
   ops::ConvAttrs attrs;
   EpilogueOperands extra;
   const void* packed = nullptr;  // null: the filter is a run-time value and packed in every run
+  bool winograd = false;         // the filter is packed for Winograd's algorithm
   std::string key;
 };
 
@@ -117,6 +118,7 @@ std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
   const Shape& input = ctx.operand(0).shape;
   Conv2dParams params = conv_params(conv.attrs, input[3], ctx.operand(1).shape);
   set_places(params, conv.attrs, ctx, conv.extra);
+  params.winograd = conv.winograd;
   const ConvSlots slots = slots_of(ctx, conv.extra);
   const auto make = [&](const ConvTactic& tactic) -> std::unique_ptr<Step> {
     const auto plan = Conv2dPlan::make(params, input[0], input[1], input[2], tactic);
@@ -137,7 +139,7 @@ std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
   for (const ConvTactic& tactic : conv2d_tactics(params, input[0], input[1], input[2])) {
     candidates.push_back({tactic_name(tactic), [&make, tactic] { return make(tactic); }});
   }
-  return ctx.choose(fmt::format("conv2d {} {}", conv.key, place_key(params, input, conv.attrs.epilogue)), candidates);
+  return ctx.choose(fmt::format("conv2d{} {} {}", conv.winograd ? " winograd" : "", conv.key, place_key(params, input, conv.attrs.epilogue)), candidates);
 }
 
 std::unique_ptr<Step> prepare_depthwise(PlanContext& ctx, const ConvNode& conv) {
@@ -179,6 +181,15 @@ ConvNode conv_node(const ir::Node& node) {
   return conv;
 }
 
+// One packed form serves all shapes, so images of unknown size are convolved directly; an unknown batch counts as 1.
+bool winograd_pays(const ops::ConvAttrs& attrs, Conv2dParams params, const PartialShape& input) {
+  if (!input[1].known() || !input[2].known()) return false;
+  const std::int64_t batch = input[0].known() ? input[0].size() : 1, height = input[1].size(), width = input[2].size();
+  std::tie(params.pad_top, params.pad_bottom) = attrs.pads_of(0, height, params.kernel_h);
+  std::tie(params.pad_left, params.pad_right) = attrs.pads_of(1, width, params.kernel_w);
+  return conv2d_winograd_pays(params, batch, height, width);
+}
+
 Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
   ConvNode conv = conv_node(node);
   const Shape filter = known_shape(node, 1);
@@ -186,8 +197,10 @@ Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
   const PartialShape& shape = input.node->outputs[static_cast<std::size_t>(input.index)].shape;
   const bool channels_known = shape.known_rank() && shape.rank() == 4 && shape[3].known();
   if (weights.is_constant(node.inputs[1]) && channels_known) {
-    const Conv2dParams params = conv_params(conv.attrs, shape[3].size(), filter);
-    conv.packed = weights.packed(node.inputs[1], fmt::format("conv2d {} g{}", conv.key, params.groups), conv2d_packed_size(params),
+    Conv2dParams params = conv_params(conv.attrs, shape[3].size(), filter);
+    params.winograd = conv.winograd = winograd_pays(conv.attrs, params, shape);
+    const std::string form = fmt::format("conv2d {} g{}{}", conv.key, params.groups, conv.winograd ? " winograd" : "");
+    conv.packed = weights.packed(node.inputs[1], form, conv2d_packed_size(params),
                                  [&](const Tensor& value, void* to) {
                                    conv2d_pack(params, value.flat<float>().data(), static_cast<float*>(to));
                                  });

@@ -38,9 +38,9 @@ def run_graph(path, feeds, fetches):
 
 
 def made_up(spec, batch=2, seed=5):
-    """A value for an input: unknown sizes are `batch`."""
+    """A value for an input: unknown sizes are `batch`, an unknown rank is taken as [batch, 1]."""
     rng = np.random.default_rng(seed)
-    shape = [batch if size is None else size for size in (spec.shape or ())]
+    shape = [batch if size is None else size for size in ((None, 1) if spec.shape is None else spec.shape)]
     if spec.dtype == object:
         return np.full(shape, b"text", dtype=object)
     if spec.dtype == bool:

@@ -47,9 +47,13 @@ void check_feed(const ir::Binding& input, const Tensor& tensor) {
     fail(ErrorCode::kInvalidArgument, "input \"{}\" must be {}, it was fed {}; convert it first", input.key,
          dtype_name(input.type.dtype), tensor.describe());
   }
-  if (!input.type.shape.admits(tensor.shape())) {
-    fail(ErrorCode::kInvalidArgument, "input \"{}\" must have shape {}, it was fed {}", input.key, shape_text(input.type.shape),
-         tensor.shape().to_string());
+  // The signature and the graph can each know more than the other.
+  const PartialShape& in_graph = input.value.node->outputs[static_cast<std::size_t>(input.value.index)].shape;
+  for (const PartialShape* shape : {&input.type.shape, &in_graph}) {
+    if (!shape->admits(tensor.shape())) {
+      fail(ErrorCode::kInvalidArgument, "input \"{}\" must have shape {}, it was fed {}", input.key, shape_text(*shape),
+           tensor.shape().to_string());
+    }
   }
 }
 

@@ -53,12 +53,16 @@ void Editor::set_input(ir::Node* node, std::size_t index, ir::Value value) {
   release_if_unused(before.node);
 }
 
-void Editor::replace(ir::Value from, ir::Value to) {
+void Editor::replace(ir::Value from, ir::Value to, const ir::Node* except) {
   if (from == to) return;
   changed_ = true;
-  const std::vector<Use> moved = std::move(uses_[from]);
+  const std::vector<Use> all = std::move(uses_[from]);
   uses_[from].clear();
-  for (const Use& use : moved) {
+  for (const Use& use : all) {
+    if (use.consumer != nullptr && use.consumer == except) {
+      add_use(from, use);
+      continue;
+    }
     if (use.consumer != nullptr) {
       use.consumer->inputs[static_cast<std::size_t>(use.index)] = to;
     } else {

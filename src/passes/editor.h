@@ -35,8 +35,9 @@ class Editor {
   bool absorbable(const ir::Node* node) const;
 
   void set_input(ir::Node* node, std::size_t index, ir::Value value);
-  // Every user of `from` uses `to` instead. A producer that nobody needs any more is released, and so are its producers.
-  void replace(ir::Value from, ir::Value to);
+  // Every user of `from` but `except` uses `to` instead. A producer that nobody needs any more is released, and so are its
+  // producers.
+  void replace(ir::Value from, ir::Value to, const ir::Node* except = nullptr);
   // A new node with one output of this type.
   ir::Node* add(std::string_view op, const std::string& name, std::vector<ir::Value> inputs, ir::Attrs attrs, ir::ValueType type);
   ir::Value constant(Tensor tensor, const std::string& name);

@@ -50,12 +50,46 @@ bool flatten(Editor& editor, ir::Node* restore) {
   return true;
 }
 
+// The constant as one number for each element of x's last dim, which `split` takes apart; nothing when it varies otherwise.
+std::optional<Tensor> unsplit(ir::Value constant, const PartialShape& x, const PartialShape& split) {
+  const Tensor* tensor = constant_of(constant);
+  if (tensor == nullptr || tensor->dtype() != DataType::kFloat32 || tensor->rank() > split.rank()) return std::nullopt;
+  if (tensor->num_elements() == 1) return tensor->reshaped(Shape{});
+  const int parts = split.rank() - (x.rank() - 1);  // of the last dim
+  if (parts < 1 || tensor->num_elements() != x[x.rank() - 1].size()) return std::nullopt;
+  for (int i = 0; i < std::min(parts, tensor->rank()); ++i) {
+    if (Dim(tensor->dim(tensor->rank() - 1 - i)) != split[split.rank() - 1 - i]) return std::nullopt;
+  }
+  return tensor->reshaped(Shape{tensor->num_elements()});
+}
+
+// Arithmetic with a constant moves before the reshape that takes apart a product's last dim.
+bool move_before_split(Editor& editor, ir::Node* node) {
+  if ((!node->is("add") && !node->is("mul")) || node->inputs.size() != 2 || !is_float(node->output())) return false;
+  ir::Node* split = node->inputs[0].node;
+  if (!split->is("reshape") || editor.sole_user(split->output()) != node || !editor.absorbable(split)) return false;
+  const ir::Value x = split->inputs[0];
+  const PartialShape &before = shape_of(x), &after = split->outputs[0].shape;
+  const bool computed = x.node->is("fused_matmul") || ((x.node->is("add") || x.node->is("mul")) && constant_of(x.node->inputs.back()));
+  if (!computed || !before.known_rank() || before.rank() < 2 || last_dim(x) < 1) return false;
+  if (!same_shape(after, node->outputs[0].shape) || after.rank() < before.rank()) return false;
+  for (int i = 0; i + 1 < before.rank(); ++i) {
+    if (before[i] != after[i]) return false;
+  }
+  const auto constant = unsplit(node->inputs[1], before, after);
+  if (!constant) return false;
+  ir::Node* moved = editor.add(node->op->name, node->name, {x, editor.constant(*constant, node->name + "/constant")}, {}, type_of(x));
+  moved->origin.op_type = node->origin.op_type;
+  editor.become(node, "reshape", {moved->output(), split->inputs[1]}, {});
+  return true;
+}
+
 }  // namespace
 
 bool flatten_matmul(ir::Graph& graph) {
   Editor editor(graph);
   for (ir::Node* node : editor.order()) {
-    if (!editor.released(node)) flatten(editor, node);
+    if (!editor.released(node) && !flatten(editor, node)) move_before_split(editor, node);
   }
   return editor.finish();
 }

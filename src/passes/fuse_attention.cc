@@ -141,6 +141,8 @@ class Matcher {
         note(node);
         *value = node->inputs[0];
       }
+      unscale(q_);
+      unscale(k_);
     } else if (transposed_keys_) {
       const ir::Value source = k_.node->inputs[0];
       const PartialShape& from = shape_of(source);

@@ -34,12 +34,13 @@ bool unify_sizes(ir::Graph& graph);
 // concatenation, reductions and pads to where they cancel.
 bool use_nhwc(ir::Graph& graph);
 // einsum of two operands -> matmul between transposes and reshapes.
-bool lower_einsum(ir::Graph& graph);
+bool lower_einsum(ir::Graph& graph, SymbolSource& symbols);
 // conv2d, depthwise_conv2d, conv3d, conv2d_backprop_input, matmul in float32 -> fused_*.
 bool lower_to_fused(ir::Graph& graph);
 // space_to_batch -> convolution -> batch_to_space: a dilated convolution.
 bool fuse_dilation(ir::Graph& graph);
-// reshape(matmul(reshape(x), w)) -> fused_matmul(x, w) when the reshapes only merge and restore the leading dims.
+// reshape(matmul(reshape(x), w)) -> fused_matmul(x, w) when the reshapes only merge and restore the leading dims;
+// add(reshape(matmul(x, w)), c[H,D]) -> reshape(add(matmul(x, w), c[H*D])), mul likewise: to where it can be folded.
 bool flatten_matmul(ir::Graph& graph);
 // x * sigmoid(x) -> swish(x); 0.5 x (1 + erf(x / sqrt 2)) -> gelu(x); x relu6(x + 3) / 6 -> hard_swish(x); … in their spellings.
 bool fuse_activations(ir::Graph& graph);

@@ -49,6 +49,8 @@ void optimize(ir::Graph& graph, const PipelineOptions& options, SymbolSource& sy
   if (options.fuse) {  // before simplify makes targets of reshapes constant, which forgets symbols
     run("remove_identities", remove_identities(graph));
     run("fold_constants", fold_constants(graph, options.fold, symbols));
+    run("use_nhwc", use_nhwc(graph));
+    run("lower_einsum", lower_einsum(graph, symbols));
     run("unify_sizes", unify_sizes(graph));
   }
   clean(graph, options, symbols, run);

@@ -11,10 +11,11 @@ const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& conv_family();
 const OpFamily& core_family();
+const OpFamily& detection_family();
 const OpFamily& diag_family();
 const OpFamily& einsum_family();
-const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
+const OpFamily& fused_conv_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& image_family();
@@ -25,8 +26,10 @@ const OpFamily& pad_family();
 const OpFamily& parse_example_family();
 const OpFamily& partition_stitch_family();
 const OpFamily& pool_family();
+const OpFamily& quantization_family();
 const OpFamily& random_family();
 const OpFamily& rank_family();
+const OpFamily& recurrent_family();
 const OpFamily& reduce_family();
 const OpFamily& regex_family();
 const OpFamily& resize_family();
@@ -60,10 +63,11 @@ std::span<const OpFamily* const> families() {
       &control_flow_family(),
       &conv_family(),
       &core_family(),
+      &detection_family(),
       &diag_family(),
       &einsum_family(),
-      &fused_conv_family(),
       &fused_family(),
+      &fused_conv_family(),
       &gather_family(),
       &histogram_family(),
       &image_family(),
@@ -74,8 +78,10 @@ std::span<const OpFamily* const> families() {
       &parse_example_family(),
       &partition_stitch_family(),
       &pool_family(),
+      &quantization_family(),
       &random_family(),
       &rank_family(),
+      &recurrent_family(),
       &reduce_family(),
       &regex_family(),
       &resize_family(),

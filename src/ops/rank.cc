@@ -123,19 +123,39 @@ bool above(T a, T b) {
   return static_cast<ComputeType<T>>(a) > static_cast<ComputeType<T>>(b);
 }
 
-// The k largest of each row, largest first; equal elements in the order they lie in.
+// Puts the k first by `before` to the front of 0 … size-1, in the order in which TensorFlow leaves them when asked for no
+// particular one: that of a binary heap whose top, the worst of k + 1, leaves whenever a better one comes.
+template <class Before>
+void select_by_heap(std::vector<std::int64_t>& order, std::int64_t k, Before&& before) {
+  const auto heap_end = order.begin() + k + 1;
+  std::make_heap(order.begin(), heap_end, before);
+  std::pop_heap(order.begin(), heap_end, before);
+  for (auto next = heap_end; next != order.end(); ++next) {
+    if (!before(*next, order.front())) continue;
+    *(heap_end - 1) = *next;
+    std::pop_heap(order.begin(), heap_end, before);
+  }
+}
+
+// The k largest of each row: when sorted, largest first and equal elements in the order they lie in.
 template <class T, class I>
-void top_k(ThreadTeam* team, const T* in, T* values, I* positions, std::int64_t rows, std::int64_t columns, std::int64_t k) {
+void top_k(ThreadTeam* team, const T* in, T* values, I* positions, std::int64_t rows, std::int64_t columns, std::int64_t k,
+           bool sorted) {
   for_shares(team, rows, std::max<std::int64_t>(1, kElementGrain / std::max<std::int64_t>(columns, 1)),
              [&](std::int64_t begin, std::int64_t end) {
                std::vector<std::int64_t> order(static_cast<std::size_t>(columns));
                for (std::int64_t r = begin; r < end; ++r) {
                  const T* row = in + r * columns;
                  std::iota(order.begin(), order.end(), 0);
-                 std::partial_sort(order.begin(), order.begin() + k, order.end(), [row](std::int64_t a, std::int64_t b) {
+                 const auto before = [row](std::int64_t a, std::int64_t b) {
                    if (above(row[a], row[b])) return true;
                    return !above(row[b], row[a]) && a < b;
-                 });
+                 };
+                 if (sorted || k == 1 || k == columns) {
+                   std::partial_sort(order.begin(), order.begin() + k, order.end(), before);
+                 } else {
+                   select_by_heap(order, k, before);
+                 }
                  for (std::int64_t i = 0; i < k; ++i) {
                    values[r * k + i] = row[order[static_cast<std::size_t>(i)]];
                    positions[r * k + i] = static_cast<I>(order[static_cast<std::size_t>(i)]);
@@ -162,11 +182,12 @@ void evaluate_top_k(EvalContext& ctx) {
   const std::int64_t rows = k == 0 ? 0 : shape.num_elements() / k;
   Tensor& values = ctx.allocate(0, in.dtype(), shape);
   Tensor& positions = ctx.allocate(1, ctx.attrs().get_or<DataType>("index_type", DataType::kInt32), shape);
+  const bool sorted = ctx.attrs().get_or<bool>("sorted", true);
   visit_dtype(RealNumbers{}, in.dtype(), ctx.node().describe(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     visit_dtype(PositionTypes{}, positions.dtype(), ctx.node().describe(), [&](auto to) {
       using I = typename decltype(to)::type;
-      top_k(ctx.team(), in.flat<T>().data(), values.flat<T>().data(), positions.flat<I>().data(), rows, columns, k);
+      top_k(ctx.team(), in.flat<T>().data(), values.flat<T>().data(), positions.flat<I>().data(), rows, columns, k, sorted);
     });
   });
 }

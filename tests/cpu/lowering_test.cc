@@ -132,6 +132,13 @@ TEST(Lowering, RunTimeFilters) {
   check_case({"fused_depthwise_conv2d", {{2, 7, 8, 3}, {1, 3, 3, 2}}, {}, a});
 }
 
+TEST(Lowering, GroupedConvolutions) {
+  const ir::Attrs a = attrs({{"strides", std::vector<std::int64_t>{1, 1}}, {"dilations", std::vector<std::int64_t>{1, 1}}, {"padding", std::string("SAME")}});
+  check_case({"fused_conv2d", {{2, 7, 8, 12}}, {random_tensor({3, 3, 4, 9}, 1)}, a});
+  check_case({"fused_conv2d", {{2, 7, 8, 12}}, {random_tensor({3, 3, 1, 24}, 1)}, a});
+  check_case({"fused_conv2d", {{2, 7, 8, 1}}, {random_tensor({3, 3, 1, 24}, 1)}, a});
+}
+
 ir::Attrs pointwise(bool bias) {
   ir::Attrs result = attrs({{"strides", std::vector<std::int64_t>{1, 1}}, {"dilations", std::vector<std::int64_t>{1, 1}}, {"padding", std::string("VALID")}});
   if (bias) result.set("has_bias", true);

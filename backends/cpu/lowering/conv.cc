@@ -142,9 +142,12 @@ std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
   return ctx.choose(fmt::format("conv2d{} {} {}", conv.winograd ? " winograd" : "", conv.key, place_key(params, input, conv.attrs.epilogue)), candidates);
 }
 
+// A convolution with one input channel per group is a depthwise one: the filters lie in the same order.
+Shape as_depthwise(const Shape& filter, std::int64_t channels) { return {filter[0], filter[1], channels, filter[2] * filter[3] / channels}; }
+
 std::unique_ptr<Step> prepare_depthwise(PlanContext& ctx, const ConvNode& conv) {
   const Shape& input = ctx.operand(0).shape;
-  DepthwiseParams params = depthwise_params(conv.attrs, ctx.operand(1).shape);
+  DepthwiseParams params = depthwise_params(conv.attrs, as_depthwise(ctx.operand(1).shape, input[3]));
   set_places(params, conv.attrs, ctx, conv.extra);
   const ConvSlots slots = slots_of(ctx, conv.extra);
   const auto plan = DepthwisePlan::make(params, input[0], input[1], input[2]);
@@ -190,15 +193,36 @@ bool winograd_pays(const ops::ConvAttrs& attrs, Conv2dParams params, const Parti
   return conv2d_winograd_pays(params, batch, height, width);
 }
 
-Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
+// The channels of the image; 0 when they are not known.
+std::int64_t input_channels(const ir::Node& node) {
+  const ir::Value& input = node.inputs.at(0);
+  const PartialShape& shape = input.node->outputs.at(static_cast<std::size_t>(input.index)).shape;
+  return shape.known_rank() && shape.rank() == 4 && shape[3].known() ? shape[3].size() : 0;
+}
+
+Lowered lower_depthwise(const ir::Node& node, WeightSource& weights) {
   ConvNode conv = conv_node(node);
+  if (weights.is_constant(node.inputs[1])) {
+    const Shape filter = known_shape(node, 1);
+    const Shape own = node.is("fused_depthwise_conv2d") ? filter : as_depthwise(filter, input_channels(node));
+    const DepthwiseParams params = depthwise_params(conv.attrs, own);
+    conv.packed = weights.packed(node.inputs[1], fmt::format("depthwise {} {}", own.to_string(), conv.key), depthwise_packed_size(params),
+                                 [&](const Tensor& value, void* to) {
+                                   depthwise_pack(params, value.flat<float>().data(), static_cast<float*>(to));
+                                 });
+  }
+  return lower_window(node, std::move(conv), prepare_depthwise);
+}
+
+Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
   const Shape filter = known_shape(node, 1);
-  const ir::Value& input = node.inputs[0];
-  const PartialShape& shape = input.node->outputs[static_cast<std::size_t>(input.index)].shape;
-  const bool channels_known = shape.known_rank() && shape.rank() == 4 && shape[3].known();
-  if (weights.is_constant(node.inputs[1]) && channels_known) {
-    Conv2dParams params = conv_params(conv.attrs, shape[3].size(), filter);
-    params.winograd = conv.winograd = winograd_pays(conv.attrs, params, shape);
+  const std::int64_t channels = input_channels(node);
+  if (channels > 1 && filter[2] == 1 && filter[3] % channels == 0) return lower_depthwise(node, weights);
+  ConvNode conv = conv_node(node);
+  if (weights.is_constant(node.inputs[1]) && channels > 0) {
+    Conv2dParams params = conv_params(conv.attrs, channels, filter);
+    const ir::Value& input = node.inputs[0];
+    params.winograd = conv.winograd = winograd_pays(conv.attrs, params, input.node->outputs[static_cast<std::size_t>(input.index)].shape);
     const std::string form = fmt::format("conv2d {} g{}{}", conv.key, params.groups, conv.winograd ? " winograd" : "");
     conv.packed = weights.packed(node.inputs[1], form, conv2d_packed_size(params),
                                  [&](const Tensor& value, void* to) {
@@ -206,17 +230,6 @@ Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
                                  });
   }
   return lower_window(node, std::move(conv), prepare_conv);
-}
-
-Lowered lower_depthwise(const ir::Node& node, WeightSource& weights) {
-  ConvNode conv = conv_node(node);
-  if (weights.is_constant(node.inputs[1])) {
-    const DepthwiseParams params = depthwise_params(conv.attrs, known_shape(node, 1));
-    conv.packed = weights.packed(node.inputs[1], "depthwise " + conv.key, depthwise_packed_size(params), [&](const Tensor& value, void* to) {
-      depthwise_pack(params, value.flat<float>().data(), static_cast<float*>(to));
-    });
-  }
-  return lower_window(node, std::move(conv), prepare_depthwise);
 }
 
 Verdict supports_fused(const ir::Node& node) {

@@ -27,6 +27,7 @@ const OpFamily& parse_example_family();
 const OpFamily& partition_stitch_family();
 const OpFamily& pool_family();
 const OpFamily& quantization_family();
+const OpFamily& ragged_family();
 const OpFamily& random_family();
 const OpFamily& rank_family();
 const OpFamily& recurrent_family();
@@ -41,6 +42,7 @@ const OpFamily& shape_family();
 const OpFamily& slice_family();
 const OpFamily& softmax_family();
 const OpFamily& space_batch_family();
+const OpFamily& sparse_family();
 const OpFamily& special_family();
 const OpFamily& strided_slice_family();
 const OpFamily& string_format_family();
@@ -79,6 +81,7 @@ std::span<const OpFamily* const> families() {
       &partition_stitch_family(),
       &pool_family(),
       &quantization_family(),
+      &ragged_family(),
       &random_family(),
       &rank_family(),
       &recurrent_family(),
@@ -93,6 +96,7 @@ std::span<const OpFamily* const> families() {
       &slice_family(),
       &softmax_family(),
       &space_batch_family(),
+      &sparse_family(),
       &special_family(),
       &strided_slice_family(),
       &string_format_family(),

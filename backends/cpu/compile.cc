@@ -105,6 +105,22 @@ TacticTable tune(Program& program, const std::vector<plan::Binding>& inputs, con
   return table;
 }
 
+// The types of a graph's values, which a shape plan overwrites.
+class SavedTypes {
+ public:
+  explicit SavedTypes(ir::Graph& graph) : graph_(graph) {
+    for (const auto& node : graph.nodes()) types_.push_back(node->outputs);
+  }
+  void restore() const {
+    for (std::size_t i = 0; i < types_.size(); ++i) graph_.nodes()[i]->outputs = types_[i];
+    for (ir::Node* parameter : graph_.parameters) parameter->attrs.set("shape", parameter->outputs.at(0).shape);
+  }
+
+ private:
+  ir::Graph& graph_;
+  std::vector<std::vector<ir::ValueType>> types_;
+};
+
 // Constants that were only packed keep their type and lose their value.
 void drop_packed_constants(Program& program) {
   std::unordered_set<const ir::Node*> packed, plain;
@@ -123,11 +139,11 @@ void drop_packed_constants(Program& program) {
   }
 }
 
-// Types follow from the graph, whatever the file says; this also checks every node's operands and attributes.
+// Types follow from the graph, whatever the file says; this also checks every node's operands and attributes. What compiling
+// knew besides is kept: lowerings must decide as they did then.
 void infer_types(ir::Graph& graph) {
   SymbolSource symbols;
   ops::InferenceOptions options;
-  options.keep_known = false;
   ops::Facts facts(symbols, options);
   ops::infer(graph, facts, options);
 }
@@ -155,14 +171,11 @@ plan::Engine compile(const Segment& segment, const CompileOptions& options) {
   report(options, "packing weights of " + segment.name, 0.2);
   WeightPacker weights;
   Program program = make_program(std::move(graph), weights);
-  std::vector<PartialShape> parameter_shapes;
-  for (const ir::Node* parameter : program.graph->parameters) parameter_shapes.push_back(parameter->outputs[0].shape);
+  const SavedTypes types(*program.graph);
 
   report(options, "measuring kernels of " + segment.name, 0.3);
   const TacticTable tactics = tune(program, engine.inputs, options);
-  for (std::size_t i = 0; i < parameter_shapes.size(); ++i) {
-    program.graph->parameters[i]->attrs.set("shape", parameter_shapes[i]);
-  }
+  types.restore();
   report(options, "storing " + segment.name, 0.9);
   drop_packed_constants(program);
   plan::BlobWriter blob;

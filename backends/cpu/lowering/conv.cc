@@ -100,6 +100,7 @@ struct ConvNode {
   ops::ConvAttrs attrs;
   EpilogueOperands extra;
   const void* packed = nullptr;  // null: the filter is a run-time value and packed in every run
+  std::int64_t channels = 0;     // that it was packed for
   bool winograd = false;         // the filter is packed for Winograd's algorithm
   std::string key;
 };
@@ -114,8 +115,16 @@ std::function<std::byte*(const Frame&)> run_time_packing(const Params& params, S
   };
 }
 
+// The filters were packed for this many channels.
+void check_channels(const PlanContext& ctx, const ConvNode& conv) {
+  const std::int64_t found = ctx.operand(0).shape[3];
+  if (conv.packed == nullptr || found == conv.channels) return;
+  fail(ErrorCode::kUnsupported, "{}: its filters are for {} input channels, found {}", ctx.node().describe(), conv.channels, found);
+}
+
 std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
   const Shape& input = ctx.operand(0).shape;
+  check_channels(ctx, conv);
   Conv2dParams params = conv_params(conv.attrs, input[3], ctx.operand(1).shape);
   set_places(params, conv.attrs, ctx, conv.extra);
   params.winograd = conv.winograd;
@@ -147,6 +156,7 @@ Shape as_depthwise(const Shape& filter, std::int64_t channels) { return {filter[
 
 std::unique_ptr<Step> prepare_depthwise(PlanContext& ctx, const ConvNode& conv) {
   const Shape& input = ctx.operand(0).shape;
+  check_channels(ctx, conv);
   DepthwiseParams params = depthwise_params(conv.attrs, as_depthwise(ctx.operand(1).shape, input[3]));
   set_places(params, conv.attrs, ctx, conv.extra);
   const ConvSlots slots = slots_of(ctx, conv.extra);
@@ -206,6 +216,7 @@ Lowered lower_depthwise(const ir::Node& node, WeightSource& weights) {
     const Shape filter = known_shape(node, 1);
     const Shape own = node.is("fused_depthwise_conv2d") ? filter : as_depthwise(filter, input_channels(node));
     const DepthwiseParams params = depthwise_params(conv.attrs, own);
+    conv.channels = own[2];
     conv.packed = weights.packed(node.inputs[1], fmt::format("depthwise {} {}", own.to_string(), conv.key), depthwise_packed_size(params),
                                  [&](const Tensor& value, void* to) {
                                    depthwise_pack(params, value.flat<float>().data(), static_cast<float*>(to));
@@ -221,6 +232,7 @@ Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
   ConvNode conv = conv_node(node);
   if (weights.is_constant(node.inputs[1]) && channels > 0) {
     Conv2dParams params = conv_params(conv.attrs, channels, filter);
+    conv.channels = channels;
     const ir::Value& input = node.inputs[0];
     params.winograd = conv.winograd = winograd_pays(conv.attrs, params, input.node->outputs[static_cast<std::size_t>(input.index)].shape);
     const std::string form = fmt::format("conv2d {} g{}{}", conv.key, params.groups, conv.winograd ? " winograd" : "");

@@ -30,9 +30,12 @@ class Fields {
 
   bool next() {
     begin_ = position();
-    return guarded([&] { return reader_.next(); });
+    const bool found = guarded([&] { return reader_.next(); });
+    if (found) number_ = reader_.tag();
+    return found;
   }
-  std::uint32_t number() const noexcept { return reader_.tag(); }
+  // Of the current field, also after its value was taken.
+  std::uint32_t number() const noexcept { return number_; }
   const char* message() const noexcept { return message_; }
 
   std::string_view bytes() {
@@ -110,7 +113,7 @@ class Fields {
       return f();
     } catch (const protozero::exception& error) {
       fail(ErrorCode::kInvalidModel, "{}: {} after field {}; the file is damaged or cut short", message_, error.what(),
-           reader_.tag());
+           number_);
     }
   }
 
@@ -137,6 +140,7 @@ class Fields {
   protozero::pbf_reader reader_;
   const char* message_;
   const char* begin_ = nullptr;
+  std::uint32_t number_ = 0;
 };
 
 }  // namespace tenon::saved

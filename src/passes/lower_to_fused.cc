@@ -38,6 +38,18 @@ bool lower_convolution(Editor& editor, ir::Node* node, const Convolution& kind) 
   return true;
 }
 
+// A convolution with as many groups as input channels is a depthwise one: its filter [kh,kw,1,C*M] is [kh,kw,C,M].
+void to_depthwise(Editor& editor, ir::Node* node) {
+  const Tensor* filter = constant_of(node->inputs[1]);
+  const std::int64_t channels = last_dim(node->inputs[0]);
+  if (filter == nullptr || filter->rank() != 4 || filter->dim(2) != 1 || channels < 2 || filter->dim(3) % channels != 0) return;
+  const Shape shape{filter->dim(0), filter->dim(1), channels, filter->dim(3) / channels};
+  const ir::Value reshaped = editor.constant(filter->reshaped(shape), node->inputs[1].node->name + "/depthwise");
+  std::vector<ir::Value> inputs = node->inputs;
+  inputs[1] = reshaped;
+  editor.become(node, "fused_depthwise_conv2d", std::move(inputs), node->attrs);
+}
+
 bool lower_matmul(Editor& editor, ir::Node* node) {
   if (node->inputs.size() != 2 || !all_float(*node, 0)) return false;
   for (const ir::Value& input : node->inputs) {
@@ -60,7 +72,7 @@ bool lower_to_fused(ir::Graph& graph) {
     if (node->is("matmul")) lower_matmul(editor, node);
     for (const Convolution& kind : kConvolutions) {
       if (node->is(kind.op)) {
-        lower_convolution(editor, node, kind);
+        if (lower_convolution(editor, node, kind) && node->is("fused_conv2d")) to_depthwise(editor, node);
         break;
       }
     }

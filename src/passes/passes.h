@@ -35,7 +35,7 @@ bool unify_sizes(ir::Graph& graph);
 bool use_nhwc(ir::Graph& graph);
 // einsum of two operands -> matmul between transposes and reshapes.
 bool lower_einsum(ir::Graph& graph, SymbolSource& symbols);
-// conv2d, depthwise_conv2d, conv3d, conv2d_backprop_input, matmul in float32 -> fused_*.
+// conv2d, depthwise_conv2d, conv3d, conv2d_backprop_input, matmul in float32 -> fused_*; one group per channel -> depthwise.
 bool lower_to_fused(ir::Graph& graph);
 // space_to_batch -> convolution -> batch_to_space: a dilated convolution.
 bool fuse_dilation(ir::Graph& graph);

@@ -23,14 +23,19 @@ function(tenon_shared_library)
     target_link_libraries(tenon PRIVATE ${module})
   endforeach()
   target_include_directories(tenon PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
-  set_target_properties(tenon PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} BUILD_RPATH "$ORIGIN" INSTALL_RPATH "$ORIGIN")
+  target_compile_features(tenon PUBLIC cxx_std_20)
+  target_link_options(tenon PRIVATE -Wl,--exclude-libs,ALL)  # static libraries inside must not meet others' copies in a process
+  set_target_properties(tenon PROPERTIES BUILD_RPATH "$ORIGIN" INSTALL_RPATH "$ORIGIN")
+  if(NOT SKBUILD)  # a wheel holds no links: there it is one file
+    set_target_properties(tenon PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  endif()
 endfunction()
 
 function(tenon_command_line)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/*.cc)
   add_executable(tenon_cli ${sources})
   target_link_libraries(tenon_cli PRIVATE tenon fmt::fmt)
-  set_target_properties(tenon_cli PROPERTIES OUTPUT_NAME tenon INSTALL_RPATH "$ORIGIN/../lib")
+  set_target_properties(tenon_cli PROPERTIES OUTPUT_NAME tenon)
 endfunction()
 
 # One test program per folder below tests/ that holds *_test.cc files.

@@ -6,5 +6,5 @@ set_source_files_properties(src/ops/binary.cc src/ops/unary.cc src/ops/cast.cc s
                             PROPERTIES COMPILE_OPTIONS -O3)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
-find_library(FARMHASH_LIBRARY farmhash REQUIRED)
+find_library(FARMHASH_LIBRARY NAMES libfarmhash.a farmhash REQUIRED)  # small: linked in where it can be
 target_link_libraries(tenon_ops PUBLIC PkgConfig::RE2 ${FARMHASH_LIBRARY})

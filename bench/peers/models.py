@@ -95,7 +95,8 @@ def make(root, name):
         return
     print(f"making {name}", flush=True)
     save(name, path)
-    frozen = convert_variables_to_constants_v2(tf.saved_model.load(path).signatures["serving_default"])
+    loaded = tf.saved_model.load(path)  # owns the variables for as long as the function is used
+    frozen = convert_variables_to_constants_v2(loaded.signatures["serving_default"])
     tf.io.write_graph(frozen.graph.as_graph_def(), root, f"{name}.pb", as_text=False)
     with open(f"{path}.tflite", "wb") as file:
         file.write(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())

@@ -18,7 +18,8 @@ def tensorflow_call(root, name, feeds, threads, xla):
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    frozen = convert_variables_to_constants_v2(tf.saved_model.load(f"{root}/{name}").signatures["serving_default"])
+    loaded = tf.saved_model.load(f"{root}/{name}")  # owns the variables for as long as the function is used
+    frozen = convert_variables_to_constants_v2(loaded.signatures["serving_default"])
     arguments = [tf.constant(by_prefix(feeds, t.name)) for t in frozen.inputs]
     call = tf.function(lambda *a: frozen(*a), jit_compile=True) if xla else frozen
     return lambda: [np.asarray(t) for t in tf.nest.flatten(call(*arguments))]

@@ -152,6 +152,7 @@ void evaluate_conv(EvalContext& ctx) {
   if (input.dtype() != filter.dtype()) ctx.fail_node("input is {}, filter {}", input.describe(), filter.describe());
   const WindowGeometry window(conv_attrs(ctx.attrs(), kSpatial), input.shape(), filter.shape().dims());
   const std::int64_t in = input.dim(kSpatial + 1), last = filter.dim(kSpatial + 1);
+  if (filter.num_elements() == 0) ctx.fail_node("the filter {} has no elements", filter.describe());
   if (kDepthwise && filter.dim(kSpatial) != in) ctx.fail_node("the filter has {} input channels, the input has {}", filter.dim(kSpatial), in);
   const Channels channels = kDepthwise ? Channels{in, in * last, in} : conv_channels(ctx, in, filter.shape());
   Tensor output(input.dtype(), result_shape(window, kSpatial, input.dim(0), channels.out));

@@ -42,8 +42,16 @@ std::optional<std::vector<std::int64_t>> constant_elements(const ir::InferContex
 }
 
 std::optional<int> known_length(const ir::InferContext& ctx, int i) {
-  const auto count = ctx.input_shape(i).num_elements();
-  if (!count || ctx.input_shape(i).rank() > 1) return std::nullopt;
+  // The value first: a hostile file may state another shape for it.
+  std::optional<std::int64_t> count;
+  if (const Tensor* constant = ctx.constant(i)) {
+    if (constant->rank() <= 1) count = constant->num_elements();
+  } else if (const auto dims = ctx.dims(i)) {
+    count = static_cast<std::int64_t>(dims->size());
+  } else if (ctx.input_shape(i).known_rank() && ctx.input_shape(i).rank() <= 1) {
+    count = ctx.input_shape(i).num_elements();
+  }
+  if (!count) return std::nullopt;
   if (*count > 254) ctx.fail_node("input {} has {} elements, a shape has at most 254", i, *count);
   return static_cast<int>(*count);
 }

@@ -173,7 +173,7 @@ std::vector<std::int64_t> rows_of(const EvalContext& ctx, int i, const std::stri
   if (!std::ranges::is_sorted(partition) || (!partition.empty() && partition[0] < 0)) ctx.fail_node("input {} is no row partition", i);
   if (type == "VALUE_ROWIDS") return partition;
   if (type != "ROW_SPLITS") ctx.fail_node("row partition type \"{}\" is not supported", type);
-  if (partition.empty() || partition[0] != 0 || partition.back() > std::int64_t{1} << 40) ctx.fail_node("input {} are no row starts", i);
+  if (partition.empty() || partition[0] != 0 || partition.back() > std::int64_t{1} << 28) ctx.fail_node("input {} are no row starts", i);
   std::vector<std::int64_t> rows;
   for (std::size_t row = 0; row + 1 < partition.size(); ++row) {
     rows.insert(rows.end(), static_cast<std::size_t>(partition[row + 1] - partition[row]), static_cast<std::int64_t>(row));

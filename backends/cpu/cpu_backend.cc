@@ -27,6 +27,8 @@ class CpuBackend : public Backend {
     return Verdict::yes();
   }
 
+  bool has_kernel(std::string_view ir_op) const override { return cpu::find_lowering(ir_op) != nullptr; }
+
   plan::Engine compile(const Segment& segment, const CompileOptions& options) override { return cpu::compile(segment, options); }
 
   std::unique_ptr<Executable> load(const plan::Engine& engine, WeightsProvider&, const DeviceOptions& options) override {

@@ -21,6 +21,8 @@ class NullBackend : public Backend {
     return Verdict::no(fmt::format("the null backend does not run {} in {}", nodes.front()->describe(), precision.name()));
   }
 
+  bool has_kernel(std::string_view) const override { return false; }
+
   plan::Engine compile(const Segment& segment, const CompileOptions&) override {
     fail(ErrorCode::kUnsupported, "null backend: segment \"{}\" cannot be compiled; choose another backend", segment.name);
   }

@@ -55,7 +55,7 @@ struct OpInfo {
   std::string ir_op;
   std::string family;
   bool reference = false;  // has a reference kernel
-  std::string engine;      // "yes", or why the CPU backend leaves it out of engines
+  std::string engine;      // "yes" when the CPU backend has a kernel for it, "–" when it always runs natively
 };
 
 std::vector<OpInfo> supported_ops();

@@ -105,10 +105,12 @@ std::string inspect_stage(const std::string& path, const std::string& stage, con
 
 std::vector<OpInfo> supported_ops() {
   std::vector<OpInfo> result;
+  const auto backend = make_default_backend();
   for (const ops::OpFamily* family : ops::families()) {
     for (const ops::ImportRule& rule : family->rules) {
       const ir::OpDef& op = ops::op(rule.ir_op);
-      result.push_back({std::string(rule.tf_op), std::string(rule.ir_op), std::string(family->name), op.evaluate != nullptr, {}});
+      result.push_back({std::string(rule.tf_op), std::string(rule.ir_op), std::string(family->name), op.evaluate != nullptr,
+                        backend->has_kernel(rule.ir_op) ? "yes" : "–"});
     }
   }
   return result;

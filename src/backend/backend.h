@@ -120,6 +120,8 @@ class Backend {
   virtual Capabilities capabilities() const = 0;
   // Whether the node, or the nodes together, can be part of a segment. Types are inferred. A no has a reason a user can act on.
   virtual Verdict supports(std::span<const ir::Node* const> nodes, const Precision& precision) const = 0;
+  // Whether it has a kernel for the IR op at all; supports() tells for which nodes.
+  virtual bool has_kernel(std::string_view ir_op) const = 0;
   // Throws kUnsupported when a node of the segment cannot be compiled, kCancelled, kOutOfMemory.
   virtual plan::Engine compile(const Segment& segment, const CompileOptions& options) = 0;
   // Throws kIncompatiblePlan. `weights` is only used during the call.

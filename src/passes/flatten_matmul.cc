@@ -1,5 +1,8 @@
 // reshape(matmul(reshape(x), w)) -> fused_matmul(x, w) when the reshapes only merge and restore the leading dims.
+#include <algorithm>
+
 #include "ops/fused.h"
+#include "passes/activation_node.h"
 #include "passes/editor.h"
 #include "passes/passes.h"
 
@@ -63,24 +66,62 @@ std::optional<Tensor> unsplit(ir::Value constant, const PartialShape& x, const P
   return tensor->reshaped(Shape{tensor->num_elements()});
 }
 
-// Arithmetic with a constant moves before the reshape that takes apart a product's last dim.
-bool move_before_split(Editor& editor, ir::Node* node) {
-  if ((!node->is("add") && !node->is("mul")) || node->inputs.size() != 2 || !is_float(node->output())) return false;
-  ir::Node* split = node->inputs[0].node;
-  if (!split->is("reshape") || editor.sole_user(split->output()) != node || !editor.absorbable(split)) return false;
-  const ir::Value x = split->inputs[0];
-  const PartialShape &before = shape_of(x), &after = split->outputs[0].shape;
-  const bool computed = x.node->is("fused_matmul") || ((x.node->is("add") || x.node->is("mul")) && constant_of(x.node->inputs.back()));
-  if (!computed || !before.known_rank() || before.rank() < 2 || last_dim(x) < 1) return false;
-  if (!same_shape(after, node->outputs[0].shape) || after.rank() < before.rank()) return false;
-  for (int i = 0; i + 1 < before.rank(); ++i) {
-    if (before[i] != after[i]) return false;
+bool is_fused_product(const ir::Node& node) {
+  return node.is("fused_matmul") || node.is("fused_conv2d") || node.is("fused_depthwise_conv2d") || node.is("fused_conv3d") ||
+         node.is("fused_conv2d_transpose");
+}
+
+bool is_arithmetic(const ir::Node& node) {
+  if (node.inputs.size() != 2) return false;
+  if (node.is("bias_add")) return !node.attr_or<std::string>("data_format", "NHWC").starts_with("NC");
+  return node.is("add") || node.is("mul") || ((node.is("sub") || node.is("div")) && constant_of(node.inputs[1]));
+}
+
+// Something that a later pass folds into the product it starts from.
+bool will_be_folded(ir::Value value) {
+  for (int depth = 0; depth < 8; ++depth) {
+    const ir::Node& node = *value.node;
+    if (is_fused_product(node)) return true;
+    const bool passes_on = activation_of(node).activation != ops::Activation::kNone || (is_arithmetic(node) && constant_of(node.inputs[1]));
+    if (!passes_on) return false;
+    value = node.inputs[0];
   }
-  const auto constant = unsplit(node->inputs[1], before, after);
-  if (!constant) return false;
-  ir::Node* moved = editor.add(node->op->name, node->name, {x, editor.constant(*constant, node->name + "/constant")}, {}, type_of(x));
+  return false;
+}
+
+// The constant operand for x instead of the reshaped value; nothing when it does not vary by x's last dim alone.
+std::optional<Tensor> moved_constant(ir::Value constant, ir::Value x, const PartialShape& after) {
+  const PartialShape& before = shape_of(x);
+  if (!before.known_rank() || before.rank() < 2 || last_dim(x) < 1) return std::nullopt;
+  if (after[after.rank() - 1] == before[before.rank() - 1]) {
+    const auto channels = channels_of(constant, after.rank(), last_dim(x));
+    return channels ? std::optional(float_vector(*channels)) : std::nullopt;
+  }
+  for (int i = 0; i + 1 < before.rank(); ++i) {
+    if (after.rank() < before.rank() || before[i] != after[i]) return std::nullopt;
+  }
+  return unsplit(constant, before, after);
+}
+
+// Arithmetic with a constant, and activations, move before the reshape of a product's result.
+bool move_before_reshape(Editor& editor, ir::Node* node) {
+  const bool unary = activation_of(*node).activation != ops::Activation::kNone;
+  if ((!unary && !is_arithmetic(*node)) || node->outputs.size() != 1 || !is_float(node->output()) || !node->control_inputs.empty()) return false;
+  ir::Node* reshape = node->inputs[0].node;
+  if (!reshape->is("reshape") || editor.sole_user(reshape->output()) != node || !editor.absorbable(reshape)) return false;
+  const ir::Value x = reshape->inputs[0];
+  const PartialShape& after = reshape->outputs[0].shape;
+  if (!same_shape(after, node->outputs[0].shape) || after.rank() < 1 || !will_be_folded(x)) return false;
+  std::vector<ir::Value> inputs{x};
+  if (!unary) {
+    const auto constant = moved_constant(node->inputs[1], x, after);
+    if (!constant) return false;
+    inputs.push_back(editor.constant(*constant, node->name + "/constant"));
+  }
+  const bool bias = node->is("bias_add");
+  ir::Node* moved = editor.add(bias ? "add" : node->op->name, node->name, std::move(inputs), bias ? ir::Attrs() : node->attrs, type_of(x));
   moved->origin.op_type = node->origin.op_type;
-  editor.become(node, "reshape", {moved->output(), split->inputs[1]}, {});
+  editor.become(node, "reshape", {moved->output(), reshape->inputs[1]}, {});
   return true;
 }
 
@@ -89,7 +130,7 @@ bool move_before_split(Editor& editor, ir::Node* node) {
 bool flatten_matmul(ir::Graph& graph) {
   Editor editor(graph);
   for (ir::Node* node : editor.order()) {
-    if (!editor.released(node) && !flatten(editor, node)) move_before_split(editor, node);
+    if (!editor.released(node) && !flatten(editor, node)) move_before_reshape(editor, node);
   }
   return editor.finish();
 }

@@ -9,21 +9,23 @@ namespace tenon::passes {
 namespace {
 
 struct Blocks {
-  std::vector<std::int64_t> sizes;    // of height and width
+  std::vector<std::int64_t> sizes;    // of each spatial dim
   std::vector<std::int64_t> borders;  // before and after each
 };
 
-// Block sizes and borders of space_to_batch or batch_to_space over height and width.
+// Block sizes and borders of space_to_batch or batch_to_space over one or two spatial dims.
 std::optional<Blocks> blocks_of(const ir::Node& node) {
   if (node.attrs.has("block_size") || node.inputs.size() != 3) return std::nullopt;
   const auto sizes = integers_of(node.inputs[1]);
   const Tensor* borders = constant_of(node.inputs[2]);
-  if (!sizes || sizes->size() != 2 || borders == nullptr || borders->num_elements() != 4) return std::nullopt;
+  if (!sizes || sizes->empty() || sizes->size() > 2 || borders == nullptr) return std::nullopt;
+  const auto count = static_cast<std::int64_t>(2 * sizes->size());
+  if (borders->num_elements() != count) return std::nullopt;
   Blocks result{*sizes, {}};
-  const Tensor flat = borders->reshaped(Shape{4});
+  const Tensor flat = borders->reshaped(Shape{count});
   if (flat.dtype() == DataType::kInt32) result.borders.assign(flat.flat<std::int32_t>().begin(), flat.flat<std::int32_t>().end());
   if (flat.dtype() == DataType::kInt64) result.borders.assign(flat.flat<std::int64_t>().begin(), flat.flat<std::int64_t>().end());
-  if (result.borders.size() != 4) return std::nullopt;
+  if (static_cast<std::int64_t>(result.borders.size()) != count) return std::nullopt;
   return result;
 }
 
@@ -31,30 +33,96 @@ bool all_ones(const std::vector<std::int64_t>& values) {
   return std::all_of(values.begin(), values.end(), [](std::int64_t v) { return v == 1; });
 }
 
-bool fuse(Editor& editor, ir::Node* after) {
-  if (!after->is("batch_to_space") || !is_float(after->output())) return false;
-  ir::Node* conv = after->inputs[0].node;
-  if (!conv->is("fused_conv2d") && !conv->is("fused_depthwise_conv2d")) return false;
-  if (editor.sole_user(conv->output()) != after || !editor.absorbable(conv)) return false;
-  ir::Node* before = conv->inputs[0].node;
-  if (!before->is("space_to_batch")) return false;
-  const auto spread = blocks_of(*before), gathered = blocks_of(*after);
-  auto attrs = ops::ConvAttrs::parse(conv->attrs, 2);
-  if (!spread || !gathered || spread->sizes != gathered->sizes || attrs.padding != ops::Padding::kValid) return false;
-  if (!all_ones(attrs.strides) || !all_ones(attrs.dilations) || attrs.epilogue.residual != ops::Residual::kNone) return false;
-  attrs.padding = ops::Padding::kExplicit;
-  attrs.dilations = spread->sizes;
-  for (std::size_t i = 0; i < 4; ++i) {  // what is cropped from the result need not be padded
-    attrs.pads.push_back(spread->borders[i] - gathered->borders[i]);
-    if (attrs.pads.back() < 0) return false;
+// The parts of the pattern; a 1-D convolution is a 2-D one of a single row, between reshapes.
+struct Pattern {
+  ir::Node* before = nullptr;   // space_to_batch
+  ir::Node* widen = nullptr;    // [N,W,C] -> [N,1,W,C]; null in two dims
+  ir::Node* conv = nullptr;
+  ir::Node* narrow = nullptr;   // [N,1,W,C] -> [N,W,C]
+  ir::Node* after = nullptr;    // batch_to_space
+};
+
+// True for reshapes between [N,W,C] and [N,1,W,C].
+bool is_single_row(const PartialShape& line, const PartialShape& image) {
+  return line.known_rank() && image.known_rank() && line.rank() == 3 && image.rank() == 4 && image[1] == Dim(1) &&
+         line[2] == image[3] && (line[1] == image[2] || line[0] == image[0]);
+}
+
+std::optional<Pattern> match(const Editor& editor, ir::Node* after) {
+  if (!after->is("batch_to_space") || !is_float(after->output())) return std::nullopt;
+  Pattern p;
+  p.after = after;
+  const auto only_for = [&](ir::Node* node, const ir::Node* user) { return editor.sole_user(node->output()) == user && editor.absorbable(node); };
+  p.conv = after->inputs[0].node;
+  if (p.conv->is("reshape") && only_for(p.conv, after)) {
+    p.narrow = p.conv;
+    p.conv = p.narrow->inputs[0].node;
+    if (!is_single_row(p.narrow->outputs[0].shape, p.conv->outputs[0].shape)) return std::nullopt;
   }
+  if (!p.conv->is("fused_conv2d") && !p.conv->is("fused_depthwise_conv2d")) return std::nullopt;
+  if (!only_for(p.conv, p.narrow ? p.narrow : after)) return std::nullopt;
+  p.before = p.conv->inputs[0].node;
+  if (p.narrow != nullptr) {
+    p.widen = p.before;
+    if (!p.widen->is("reshape") || !is_single_row(shape_of(p.widen->inputs[0]), p.widen->outputs[0].shape)) return std::nullopt;
+    p.before = p.widen->inputs[0].node;
+  }
+  return p.before->is("space_to_batch") ? std::optional(p) : std::nullopt;
+}
+
+// The dilated convolution's attributes.
+std::optional<ops::ConvAttrs> dilated(const Pattern& p) {
+  auto spread = blocks_of(*p.before), gathered = blocks_of(*p.after);
+  auto attrs = ops::ConvAttrs::parse(p.conv->attrs, 2);
+  const std::size_t spatial = p.widen == nullptr ? 2 : 1;
+  if (!spread || !gathered || spread->sizes != gathered->sizes || spread->sizes.size() != spatial) return std::nullopt;
+  if (attrs.padding != ops::Padding::kValid || !all_ones(attrs.strides) || !all_ones(attrs.dilations)) return std::nullopt;
+  if (attrs.epilogue.residual != ops::Residual::kNone) return std::nullopt;
+  attrs.padding = ops::Padding::kExplicit;
+  attrs.pads.assign(4, 0);
+  for (std::size_t i = 0; i < 2 * spatial; ++i) {  // what is cropped from the result need not be padded
+    const std::int64_t pad = spread->borders[i] - gathered->borders[i];
+    if (pad < 0) return std::nullopt;
+    attrs.pads[4 - 2 * spatial + i] = pad;
+  }
+  for (std::size_t i = 0; i < spatial; ++i) attrs.dilations[2 - spatial + i] = spread->sizes[i];
+  return attrs;
+}
+
+// A reshape of [N,W,C] to [N,1,W,C]; null when two sizes are not known.
+ir::Value widened(Editor& editor, ir::Value x, const std::string& name) {
+  if (!shape_of(x).known_rank() || shape_of(x).rank() != 3) return {};
+  const PartialShape &line = shape_of(x), image{line[0], 1, line[1], line[2]};
+  const auto target = reshape_target(image);
+  if (!target) return {};
+  return editor.add("reshape", name, {x, editor.constant(int_vector(*target), name + "/shape")}, {}, {DataType::kFloat32, image})->output();
+}
+
+bool fuse(Editor& editor, ir::Node* after) {
+  const auto p = match(editor, after);
+  if (!p) return false;
+  const auto attrs = dilated(*p);
+  const PartialShape result = after->outputs[0].shape;
+  if (!attrs) return false;
   ir::Attrs stored;
-  attrs.store(stored);
-  std::vector<ir::Value> inputs = conv->inputs;
-  inputs[0] = before->inputs[0];
-  std::vector<ir::Node*> absorbed{conv, after};
-  if (editor.sole_user(before->output()) == conv) absorbed.push_back(before);
-  editor.become(after, conv->op->name, std::move(inputs), std::move(stored), absorbed);
+  attrs->store(stored);
+  std::vector<ir::Value> inputs = p->conv->inputs;
+  inputs[0] = p->before->inputs[0];
+  std::vector<ir::Node*> absorbed{p->conv};
+  if (editor.sole_user(p->before->output()) != nullptr) absorbed.push_back(p->before);
+  if (p->widen == nullptr) {
+    editor.become(after, p->conv->op->name, std::move(inputs), std::move(stored), absorbed);
+    return true;
+  }
+  const auto target = reshape_target(result);
+  if (!target || result.rank() != 3) return false;
+  inputs[0] = widened(editor, inputs[0], p->widen->name);
+  if (!inputs[0]) return false;
+  const PartialShape image{result[0], 1, result[1], result[2]};
+  ir::Node* conv = editor.add(p->conv->op->name, p->conv->name, std::move(inputs), std::move(stored), {DataType::kFloat32, image});
+  conv->origin.op_type = p->conv->origin.op_type;
+  for (const ir::Node* node : absorbed) conv->origin.merged.push_back(node->name);
+  editor.become(after, "reshape", {conv->output(), editor.constant(int_vector(*target), after->name + "/shape")}, {}, absorbed);
   return true;
 }
 

@@ -40,7 +40,8 @@ bool lower_to_fused(ir::Graph& graph);
 // space_to_batch -> convolution -> batch_to_space: a dilated convolution.
 bool fuse_dilation(ir::Graph& graph);
 // reshape(matmul(reshape(x), w)) -> fused_matmul(x, w) when the reshapes only merge and restore the leading dims;
-// add(reshape(matmul(x, w)), c[H,D]) -> reshape(add(matmul(x, w), c[H*D])), mul likewise: to where it can be folded.
+// add(reshape(matmul(x, w)), c[H,D]) -> reshape(add(matmul(x, w), c[H*D])), relu(reshape(conv)) -> reshape(relu(conv)): to where
+// they can be folded.
 bool flatten_matmul(ir::Graph& graph);
 // x * sigmoid(x) -> swish(x); 0.5 x (1 + erf(x / sqrt 2)) -> gelu(x); x relu6(x + 3) / 6 -> hard_swish(x); … in their spellings.
 bool fuse_activations(ir::Graph& graph);

@@ -14,8 +14,8 @@ const OpFamily& core_family();
 const OpFamily& detection_family();
 const OpFamily& diag_family();
 const OpFamily& einsum_family();
-const OpFamily& fused_family();
 const OpFamily& fused_conv_family();
+const OpFamily& fused_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& image_family();
@@ -38,11 +38,13 @@ const OpFamily& scan_family();
 const OpFamily& scatter_family();
 const OpFamily& segment_family();
 const OpFamily& select_family();
+const OpFamily& sets_family();
 const OpFamily& shape_family();
 const OpFamily& slice_family();
 const OpFamily& softmax_family();
 const OpFamily& space_batch_family();
 const OpFamily& sparse_family();
+const OpFamily& sparse_matmul_family();
 const OpFamily& special_family();
 const OpFamily& strided_slice_family();
 const OpFamily& string_format_family();
@@ -68,8 +70,8 @@ std::span<const OpFamily* const> families() {
       &detection_family(),
       &diag_family(),
       &einsum_family(),
-      &fused_family(),
       &fused_conv_family(),
+      &fused_family(),
       &gather_family(),
       &histogram_family(),
       &image_family(),
@@ -92,11 +94,13 @@ std::span<const OpFamily* const> families() {
       &scatter_family(),
       &segment_family(),
       &select_family(),
+      &sets_family(),
       &shape_family(),
       &slice_family(),
       &softmax_family(),
       &space_batch_family(),
       &sparse_family(),
+      &sparse_matmul_family(),
       &special_family(),
       &strided_slice_family(),
       &string_format_family(),

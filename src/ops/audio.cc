@@ -185,8 +185,9 @@ class MelFilters {
     for (std::int64_t i = 0; i <= channels; ++i) centers.push_back(low_mel + spacing * static_cast<double>(i + 1));
     const double hertz_per_bin = 0.5 * sample_rate / static_cast<double>(bins - 1);
     first_ = static_cast<std::int64_t>(std::min(1.5 + low / hertz_per_bin, static_cast<double>(bins)));
-    last_ = std::min(static_cast<std::int64_t>(std::min(high / hertz_per_bin, static_cast<double>(bins))), bins - 1);
-    for (std::int64_t bin = first_, channel = 0; bin <= last_; ++bin) {
+    last_ = static_cast<std::int64_t>(std::min(high / hertz_per_bin, static_cast<double>(bins)));
+    reaches_beyond_ = last_ >= bins;
+    for (std::int64_t bin = first_, channel = 0; bin <= std::min(last_, bins - 1); ++bin) {
       const double at = mel(static_cast<double>(bin) * hertz_per_bin);
       while (channel < channels && centers[static_cast<std::size_t>(channel)] < at) ++channel;
       const double upper = centers[static_cast<std::size_t>(channel)];
@@ -195,6 +196,9 @@ class MelFilters {
       weights_.push_back((upper - at) / (upper - lower));
     }
   }
+
+  // Filters above the highest bin: TensorFlow then gives zeros for everything.
+  bool reaches_beyond() const { return reaches_beyond_; }
 
   std::vector<double> apply(const float* spectrum) const {
     std::vector<double> sums(static_cast<std::size_t>(channels_), 0.0);
@@ -211,6 +215,7 @@ class MelFilters {
 
  private:
   std::int64_t channels_, first_ = 0, last_ = 0;
+  bool reaches_beyond_ = false;
   std::vector<std::int64_t> lower_channel_;
   std::vector<double> weights_;
 };
@@ -246,6 +251,7 @@ void evaluate_mfcc(EvalContext& ctx) {
   }
   Tensor& out = ctx.allocate(0, DataType::kFloat32, {in.dim(0), in.dim(1), coefficients});
   float* to = out.flat<float>().data();
+  if (filters.reaches_beyond()) return std::fill_n(to, out.num_elements(), 0.0f), void();
   for (std::int64_t frame = 0; frame < in.dim(0) * in.dim(1); ++frame) {
     std::vector<double> energies = filters.apply(in.flat<float>().data() + frame * in.dim(2));
     for (double& e : energies) e = std::log(std::max(e, kFloor));

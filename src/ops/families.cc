@@ -5,6 +5,7 @@
 
 namespace tenon::ops {
 
+const OpFamily& audio_family();
 const OpFamily& binary_family();
 const OpFamily& cast_family();
 const OpFamily& concat_family();
@@ -40,6 +41,7 @@ const OpFamily& segment_family();
 const OpFamily& select_family();
 const OpFamily& sets_family();
 const OpFamily& shape_family();
+const OpFamily& signal_family();
 const OpFamily& slice_family();
 const OpFamily& softmax_family();
 const OpFamily& space_batch_family();
@@ -61,6 +63,7 @@ const OpFamily& variables_family();
 
 std::span<const OpFamily* const> families() {
   static const std::array list = {
+      &audio_family(),
       &binary_family(),
       &cast_family(),
       &concat_family(),
@@ -96,6 +99,7 @@ std::span<const OpFamily* const> families() {
       &select_family(),
       &sets_family(),
       &shape_family(),
+      &signal_family(),
       &slice_family(),
       &softmax_family(),
       &space_batch_family(),

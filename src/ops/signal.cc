@@ -125,7 +125,10 @@ void run_fft(EvalContext& ctx, Kind kind, int rank, DataType out_type) {
   std::vector<std::int64_t> in_dims(in.shape().end() - rank, in.shape().end());
   std::vector<std::int64_t> used = sizes;  // the part of the block that the operand fills
   if (kind == Kind::kRealInverse) used.back() = sizes.back() == 0 ? 0 : sizes.back() / 2 + 1;
-  for (std::size_t d = 0; d < used.size(); ++d) used[d] = std::min(used[d], sizes[d]);
+  for (std::size_t d = 0; d < used.size(); ++d) {
+    if (in_dims[d] < used[d] && in.num_elements() > 0) ctx.fail_node("the operand {} is too short for a transform of {}", in.describe(), Shape(sizes).to_string());
+    used[d] = std::min(used[d], sizes[d]);
+  }
   std::vector<std::int64_t> out_dims = sizes;
   if (kind == Kind::kRealForward) out_dims.back() = sizes.back() == 0 ? 0 : sizes.back() / 2 + 1;
   std::vector<std::int64_t> shape(in.shape().begin(), in.shape().end() - rank);

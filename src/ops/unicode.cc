@@ -24,10 +24,8 @@ class ErrorPolicy {
     replace_controls_ = ctx.attrs().get_or<bool>("replace_control_characters", false);
   }
 
-  // As UnicodeTranscode has it: control characters that are to be replaced are dropped where errors are ignored.
-  void drop_controls() { drop_controls_ = ignore_; }
-
-  // What a character stands for after the rules; false: nothing.
+  // What a character stands for after the rules; false: nothing. Where errors are ignored, control characters that would be
+  // replaced are dropped.
   bool accept(bool valid, std::int64_t code, char32_t& out) const {
     const bool control = valid && replace_controls_ && code < 0x20;
     if (valid && !control) {
@@ -35,7 +33,7 @@ class ErrorPolicy {
       return true;
     }
     if (!valid && strict_) ctx_.fail_node("the text is ill-formed, and errors is \"strict\"");
-    if (control ? drop_controls_ : ignore_) return false;
+    if (ignore_) return false;
     out = static_cast<char32_t>(replacement_);
     return true;
   }
@@ -46,7 +44,6 @@ class ErrorPolicy {
   bool strict_ = false;
   bool ignore_ = false;
   bool replace_controls_ = false;
-  bool drop_controls_ = false;
 };
 
 Encoding encoding_attr(const EvalContext& ctx, const char* name) {
@@ -133,8 +130,7 @@ void evaluate_encode(EvalContext& ctx) {
 void evaluate_transcode(EvalContext& ctx) {
   const Encoding from = encoding_attr(ctx, "input_encoding");
   const Encoding to = encoding_attr(ctx, "output_encoding");
-  ErrorPolicy policy(ctx);
-  policy.drop_controls();
+  const ErrorPolicy policy(ctx);
   map_strings<std::string>(ctx, [&](const std::string& s) {
     std::string out;
     each_character(from, s, policy, [&](char32_t code, std::size_t) { append_character(to, out, code); });

@@ -107,7 +107,10 @@ def to_array(tensor):
     if tensor.dtype.is_quantized:
         carrier = {tf.qint8: tf.int8, tf.quint8: tf.uint8, tf.qint16: tf.int16, tf.quint16: tf.uint16, tf.qint32: tf.int32}
         return tf.bitcast(tensor, carrier[tensor.dtype]).numpy(), tensor.dtype.name
-    return tensor.numpy(), tensor.dtype.name
+    value = tensor.numpy()
+    if tensor.dtype == tf.string:
+        value = np.array(value, object)  # NumPy's own byte strings lose NULs at their end
+    return value, tensor.dtype.name
 
 
 def implied_attrs(op_def, inputs, attrs):

@@ -3,6 +3,7 @@
 
 #include "ops/fused.h"
 #include "passes/editor.h"
+#include "passes/one_dimension.h"
 #include "passes/passes.h"
 
 namespace tenon::passes {
@@ -27,13 +28,29 @@ std::optional<std::vector<std::int64_t>> spatial_pads(const ir::Node& node, int 
   return std::vector<std::int64_t>(all.begin() + 2, all.end() - 2);
 }
 
+// What a convolution reads: x padded by some amounts, in its own rank.
+struct Padded {
+  ir::Node* pad;
+  std::vector<std::int64_t> pads;
+  bool single_row = false;  // the pad is of [N,W,C], a reshape makes [N,1,W,C] of it
+};
+
+std::optional<Padded> padded_input(const ir::Node& node, int spatial) {
+  ir::Node* input = node.inputs[0].node;
+  if (auto pads = spatial_pads(*input, spatial)) return Padded{input, *std::move(pads)};
+  if (spatial != 2 || !input->is("reshape")) return std::nullopt;
+  ir::Node* pad = input->inputs[0].node;
+  const auto pads = spatial_pads(*pad, 1);
+  if (!pads || !is_single_row(pad->outputs[0].shape, input->outputs[0].shape)) return std::nullopt;
+  return Padded{pad, {0, 0, (*pads)[0], (*pads)[1]}, true};
+}
+
 bool fold_into_convolution(Editor& editor, ir::Node* node, int spatial) {
-  ir::Node* pad = node->inputs[0].node;
-  const auto pads = spatial_pads(*pad, spatial);
-  if (!pads) return false;
+  const auto found = padded_input(*node, spatial);
+  if (!found) return false;
   auto attrs = ops::ConvAttrs::parse(node->attrs, spatial);
-  std::vector<std::int64_t> total = *pads;
-  const PartialShape& padded = pad->outputs[0].shape;
+  std::vector<std::int64_t> total = found->pads;
+  const PartialShape padded = shape_of(node->inputs[0]);
   const PartialShape& filter = shape_of(node->inputs[1]);
   for (int i = 0; i < spatial; ++i) {
     const auto d = static_cast<std::size_t>(2 * i);
@@ -52,8 +69,10 @@ bool fold_into_convolution(Editor& editor, ir::Node* node, int spatial) {
   ir::Attrs stored;
   attrs.store(stored);
   std::vector<ir::Value> inputs = node->inputs;
-  inputs[0] = pad->inputs[0];
-  ir::Node* absorbed[] = {pad};
+  inputs[0] = found->pad->inputs[0];
+  if (found->single_row) inputs[0] = widened(editor, inputs[0], node->inputs[0].node->name);
+  if (!inputs[0]) return false;
+  ir::Node* absorbed[] = {found->pad};
   editor.become(node, node->op->name, std::move(inputs), std::move(stored), absorbed);
   return true;
 }

@@ -3,6 +3,7 @@
 
 #include "ops/fused.h"
 #include "passes/editor.h"
+#include "passes/one_dimension.h"
 #include "passes/passes.h"
 
 namespace tenon::passes {
@@ -41,12 +42,6 @@ struct Pattern {
   ir::Node* narrow = nullptr;   // [N,1,W,C] -> [N,W,C]
   ir::Node* after = nullptr;    // batch_to_space
 };
-
-// True for reshapes between [N,W,C] and [N,1,W,C].
-bool is_single_row(const PartialShape& line, const PartialShape& image) {
-  return line.known_rank() && image.known_rank() && line.rank() == 3 && image.rank() == 4 && image[1] == Dim(1) &&
-         line[2] == image[3] && (line[1] == image[2] || line[0] == image[0]);
-}
 
 std::optional<Pattern> match(const Editor& editor, ir::Node* after) {
   if (!after->is("batch_to_space") || !is_float(after->output())) return std::nullopt;
@@ -87,15 +82,6 @@ std::optional<ops::ConvAttrs> dilated(const Pattern& p) {
   }
   for (std::size_t i = 0; i < spatial; ++i) attrs.dilations[2 - spatial + i] = spread->sizes[i];
   return attrs;
-}
-
-// A reshape of [N,W,C] to [N,1,W,C]; null when two sizes are not known.
-ir::Value widened(Editor& editor, ir::Value x, const std::string& name) {
-  if (!shape_of(x).known_rank() || shape_of(x).rank() != 3) return {};
-  const PartialShape &line = shape_of(x), image{line[0], 1, line[1], line[2]};
-  const auto target = reshape_target(image);
-  if (!target) return {};
-  return editor.add("reshape", name, {x, editor.constant(int_vector(*target), name + "/shape")}, {}, {DataType::kFloat32, image})->output();
 }
 
 bool fuse(Editor& editor, ir::Node* after) {

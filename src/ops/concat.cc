@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -177,7 +177,8 @@ void evaluate_parallel_concat(EvalContext& ctx) {
   Tensor output(first.dtype(), shape);
   for (int i = 0; i < ctx.num_inputs(); ++i) {
     const Tensor& part = ctx.input(i);
-    if (part.shape() != first.shape()) ctx.fail_node("input {} is {}, the first is {}", i, part.describe(), first.describe());
+    if (part.shape() != first.shape())
+      ctx.fail_node("input {} is {}, the first is {}", i, part.describe(), first.describe());
     copy_range(output, i * first.num_elements(), part, 0, first.num_elements());
   }
   ctx.set_output(0, std::move(output));
@@ -192,11 +193,8 @@ constexpr ir::OpDef kOps[] = {
 };
 
 constexpr ImportRule kRules[] = {
-    {"ConcatV2", "concat"},
-    {"Concat", "concat_axis_first"},
-    {"ConcatOffset", "concat_offset"},
-    {"Pack", "pack"},
-    {"ParallelConcat", "parallel_concat"},
+    {"ConcatV2", "concat"}, {"Concat", "concat_axis_first"},       {"ConcatOffset", "concat_offset"},
+    {"Pack", "pack"},       {"ParallelConcat", "parallel_concat"},
 };
 
 }  // namespace

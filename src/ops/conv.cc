@@ -102,7 +102,8 @@ constexpr std::int64_t kGrain = 16;  // window positions that one share has at l
 
 // Fills `output` [N, spatial…, out] by calling add(x at the tap's position, tap, sums) for every tap of every window.
 template <class T, class AddTap>
-void slide(EvalContext& ctx, const WindowGeometry& window, const Tensor& input, std::int64_t in, std::int64_t out, Tensor& output, AddTap&& add) {
+void slide(EvalContext& ctx, const WindowGeometry& window, const Tensor& input, std::int64_t in, std::int64_t out,
+           Tensor& output, AddTap&& add) {
   const T* x = input.flat<T>().data();
   T* y = output.flat<T>().data();
   for_shares(ctx.team(), input.dim(0) * window.positions_out(), kGrain, [&](std::int64_t first, std::int64_t last) {
@@ -110,7 +111,8 @@ void slide(EvalContext& ctx, const WindowGeometry& window, const Tensor& input, 
     for (std::int64_t at = first; at < last; ++at) {
       std::ranges::fill(sums, Sum<T>{});
       const T* image = x + at / window.positions_out() * window.positions_in() * in;
-      window.for_taps(at % window.positions_out(), [&](std::int64_t tap, std::int64_t position) { add(image + position * in, tap, sums.data()); });
+      window.for_taps(at % window.positions_out(),
+                      [&](std::int64_t tap, std::int64_t position) { add(image + position * in, tap, sums.data()); });
       for (std::int64_t o = 0; o < out; ++o) y[at * out + o] = narrow<T>(sums[static_cast<std::size_t>(o)]);
     }
   });
@@ -134,12 +136,14 @@ void infer_conv(InferContext& ctx) {
       ctx.input_shape(0).known_rank() ? channels_moved_last(first, ctx.input_shape(0)) : ctx.fresh_shape(kSpatial + 2);
   const PartialShape filter = ctx.input_shape(1).known_rank() ? ctx.input_shape(1) : ctx.fresh_shape(kSpatial + 2);
   const Dim in = input[kSpatial + 1], filter_in = filter[kSpatial];
-  if (in.known() && filter_in.known() && (filter_in.size() == 0 || in.size() % filter_in.size() != 0 || (kDepthwise && in != filter_in))) {
+  if (in.known() && filter_in.known() &&
+      (filter_in.size() == 0 || in.size() % filter_in.size() != 0 || (kDepthwise && in != filter_in))) {
     ctx.fail_node("the filter has {} input channels, the input has {}", filter_in.size(), in.size());
   }
   PartialShape result = input;
   for (int i = 0; i < kSpatial; ++i) result[i + 1] = window_count(ctx, window, i, input[i + 1], filter[i]);
-  result[kSpatial + 1] = kDepthwise ? multiply(ctx, filter_in.known() ? filter_in : in, filter[kSpatial + 1]) : filter[kSpatial + 1];
+  result[kSpatial + 1] =
+      kDepthwise ? multiply(ctx, filter_in.known() ? filter_in : in, filter[kSpatial + 1]) : filter[kSpatial + 1];
   ctx.set_output(0, ctx.input_dtype(0), in_format(first, result));
 }
 
@@ -153,7 +157,8 @@ void evaluate_conv(EvalContext& ctx) {
   const WindowGeometry window(conv_attrs(ctx.attrs(), kSpatial), input.shape(), filter.shape().dims());
   const std::int64_t in = input.dim(kSpatial + 1), last = filter.dim(kSpatial + 1);
   if (filter.num_elements() == 0) ctx.fail_node("the filter {} has no elements", filter.describe());
-  if (kDepthwise && filter.dim(kSpatial) != in) ctx.fail_node("the filter has {} input channels, the input has {}", filter.dim(kSpatial), in);
+  if (kDepthwise && filter.dim(kSpatial) != in)
+    ctx.fail_node("the filter has {} input channels, the input has {}", filter.dim(kSpatial), in);
   const Channels channels = kDepthwise ? Channels{in, in * last, in} : conv_channels(ctx, in, filter.shape());
   Tensor output(input.dtype(), result_shape(window, kSpatial, input.dim(0), channels.out));
   visit_dtype(ConvTypes{}, input.dtype(), ctx.node().describe(), [&](auto tag) {
@@ -233,8 +238,8 @@ void for_touching(const WindowGeometry& window, std::int64_t at, F&& f) {
 }
 
 template <class T>
-void backprop_input(EvalContext& ctx, const WindowGeometry& window, const Channels& channels, const Tensor& filter, const Tensor& gradient,
-                    Tensor& result) {
+void backprop_input(EvalContext& ctx, const WindowGeometry& window, const Channels& channels, const Tensor& filter,
+                    const Tensor& gradient, Tensor& result) {
   // [taps, in / groups, out] to [taps, out, in / groups], so that the inner loop runs over neighbours.
   const int perm[] = {0, 2, 1};
   const Tensor flat = filter.reshaped(Shape{window.taps(), channels.group_in(), channels.out});
@@ -311,16 +316,20 @@ void evaluate_dilation2d(EvalContext& ctx) {
   expect_rank(ctx, 1, 3);
   const Tensor input = ctx.input(0), filter = ctx.input(1);
   const std::int64_t depth = input.dim(3);
-  if (filter.dim(2) != depth || filter.dtype() != input.dtype()) ctx.fail_node("filter {} does not fit {}", filter.describe(), input.describe());
+  if (filter.dim(2) != depth || filter.dtype() != input.dtype())
+    ctx.fail_node("filter {} does not fit {}", filter.describe(), input.describe());
   const WindowGeometry window(dilation_attrs(ctx.attrs()), input.shape(), filter.shape().dims());
   Tensor& output = ctx.allocate(0, input.dtype(), result_shape(window, 2, input.dim(0), depth));
   visit_dtype(RealNumbers{}, input.dtype(), ctx.node().describe(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto x = input.flat<T>(), w = filter.template flat<T>();
     const T lowest = [] {
-      if constexpr (std::is_same_v<T, Half>) return T(-65504.0f);
-      else if constexpr (std::is_same_v<T, BFloat16>) return T(-3.3895314e38f);
-      else return std::numeric_limits<T>::lowest();
+      if constexpr (std::is_same_v<T, Half>)
+        return T(-65504.0f);
+      else if constexpr (std::is_same_v<T, BFloat16>)
+        return T(-3.3895314e38f);
+      else
+        return std::numeric_limits<T>::lowest();
     }();
     auto y = output.flat<T>();
     std::ranges::fill(y, lowest);
@@ -329,7 +338,8 @@ void evaluate_dilation2d(EvalContext& ctx) {
       window.for_taps(at % window.positions_out(), [&](std::int64_t tap, std::int64_t position) {
         for (std::int64_t c = 0; c < depth; ++c) {
           T& best = y[static_cast<std::size_t>(at * depth + c)];
-          const auto sum = static_cast<T>(x[static_cast<std::size_t>((image + position) * depth + c)] + w[static_cast<std::size_t>(tap * depth + c)]);
+          const auto sum = static_cast<T>(x[static_cast<std::size_t>((image + position) * depth + c)] +
+                                          w[static_cast<std::size_t>(tap * depth + c)]);
           if (best < sum) best = sum;
         }
       });

@@ -9,7 +9,8 @@
 
 namespace tenon::ops {
 
-// Attribute data_format: false for NHWC and NDHWC (and when absent), true for NCHW and NCDHW. Throws kInvalidModel for others.
+// Attribute data_format: false for NHWC and NDHWC (and when absent), true for NCHW and NCDHW. Throws kInvalidModel for
+// others.
 bool channels_first(const ir::Attrs& attrs, int spatial);
 
 // An attribute with one number per dimension (strides, dilations, ksize), sorted by data_format.
@@ -20,8 +21,8 @@ struct PerDimension {
 // Throws kInvalidModel unless the attribute has spatial + 2 positive numbers; all ones when it may be absent and is.
 PerDimension per_dimension(const ir::Attrs& attrs, std::string_view name, int spatial, bool may_be_absent = false);
 
-// Strides, dilations and padding of conv2d, depthwise_conv2d, conv3d and their gradients (no epilogue), as fused convolutions
-// take them. Throws kInvalidModel for strides over the batch or the channels.
+// Strides, dilations and padding of conv2d, depthwise_conv2d, conv3d and their gradients (no epilogue), as fused
+// convolutions take them. Throws kInvalidModel for strides over the batch or the channels.
 ConvAttrs conv_attrs(const ir::Attrs& attrs, int spatial);
 // Fills padding and pads from attributes padding and explicit_paddings (2 * (spatial + 2) numbers in data_format's order).
 void read_padding(const ir::Attrs& attrs, int spatial, ConvAttrs& window);

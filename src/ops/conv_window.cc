@@ -29,9 +29,11 @@ bool channels_first(const ir::Attrs& attrs, int spatial) {
 PerDimension per_dimension(const ir::Attrs& attrs, std::string_view name, int spatial, bool may_be_absent) {
   PerDimension result;
   const auto size = static_cast<std::size_t>(spatial + 2);
-  auto values = may_be_absent ? attrs.get_or<std::vector<std::int64_t>>(name, {}) : attrs.get<std::vector<std::int64_t>>(name);
+  auto values =
+      may_be_absent ? attrs.get_or<std::vector<std::int64_t>>(name, {}) : attrs.get<std::vector<std::int64_t>>(name);
   if (values.empty() && may_be_absent) values.assign(size, 1);
-  if (values.size() != size) fail(ErrorCode::kInvalidModel, "attribute \"{}\" has {} numbers, {} are needed", name, values.size(), size);
+  if (values.size() != size)
+    fail(ErrorCode::kInvalidModel, "attribute \"{}\" has {} numbers, {} are needed", name, values.size(), size);
   for (std::int64_t value : values) {
     if (value < 1 || value > 1 << 30) fail(ErrorCode::kInvalidModel, "attribute \"{}\" has the number {}", name, value);
   }
@@ -51,7 +53,8 @@ void read_padding(const ir::Attrs& attrs, int spatial, ConvAttrs& window) {
     window.padding = Padding::kExplicit;
     const auto values = attrs.get<std::vector<std::int64_t>>("explicit_paddings");
     const auto wanted = static_cast<std::size_t>(2 * (spatial + 2));
-    if (values.size() != wanted) fail(ErrorCode::kInvalidModel, "explicit_paddings has {} numbers, {} are needed", values.size(), wanted);
+    if (values.size() != wanted)
+      fail(ErrorCode::kInvalidModel, "explicit_paddings has {} numbers, {} are needed", values.size(), wanted);
     for (std::int64_t value : values) {
       if (value < 0 || value > 1 << 30) fail(ErrorCode::kInvalidModel, "explicit_paddings has the number {}", value);
     }
@@ -87,8 +90,8 @@ std::int64_t window_count(const ConvAttrs& window, int i, std::int64_t input, st
     const auto [before, after] = window.pads_of(i, input, filter);
     const std::int64_t room = input + before + after - ((filter - 1) * window.dilations[at] + 1);
     if (room <= -2 * window.strides[at]) {
-      fail(ErrorCode::kInvalidArgument, "a window of {} (dilation {}) does not fit {} padded elements", filter, window.dilations[at],
-           input + before + after);
+      fail(ErrorCode::kInvalidArgument, "a window of {} (dilation {}) does not fit {} padded elements", filter,
+           window.dilations[at], input + before + after);
     }
   }
   return window.output_size(i, input, filter);

@@ -28,14 +28,17 @@ std::vector<float> floats(const Tensor& tensor) {
 
 float scalar(const EvalContext& ctx, int i) {
   const std::vector<float> values = floats(ctx.input(i));
-  if (values.size() != 1 || ctx.input(i).rank() != 0) ctx.fail_node("input {} must be a scalar, it is {}", i, ctx.input(i).describe());
+  if (values.size() != 1 || ctx.input(i).rank() != 0)
+    ctx.fail_node("input {} must be a scalar, it is {}", i, ctx.input(i).describe());
   return values[0];
 }
 
 // Intersection over union of two boxes, each two opposite corners (y, x).
 float overlap(const float* a, const float* b) {
-  const float a_top = std::min(a[0], a[2]), a_left = std::min(a[1], a[3]), a_bottom = std::max(a[0], a[2]), a_right = std::max(a[1], a[3]);
-  const float b_top = std::min(b[0], b[2]), b_left = std::min(b[1], b[3]), b_bottom = std::max(b[0], b[2]), b_right = std::max(b[1], b[3]);
+  const float a_top = std::min(a[0], a[2]), a_left = std::min(a[1], a[3]), a_bottom = std::max(a[0], a[2]),
+              a_right = std::max(a[1], a[3]);
+  const float b_top = std::min(b[0], b[2]), b_left = std::min(b[1], b[3]), b_bottom = std::max(b[0], b[2]),
+              b_right = std::max(b[1], b[3]);
   const float a_area = (a_bottom - a_top) * (a_right - a_left), b_area = (b_bottom - b_top) * (b_right - b_left);
   if (a_area <= 0 || b_area <= 0) return 0;
   const float height = std::max(std::min(a_bottom, b_bottom) - std::max(a_top, b_top), 0.0f);
@@ -53,8 +56,8 @@ struct Selection {
   std::vector<float> scores;
 };
 
-// Greedy choice: best score first (ties: lower number), dropping what overlaps a chosen box by more than the threshold, or, with
-// sigma > 0, lowering its score by exp(-overlap^2 / (2 sigma)) and letting it try again.
+// Greedy choice: best score first (ties: lower number), dropping what overlaps a chosen box by more than the threshold, or,
+// with sigma > 0, lowering its score by exp(-overlap^2 / (2 sigma)) and letting it try again.
 template <class Overlap>
 Selection select_boxes(const std::vector<float>& scores, std::int64_t most, const Thresholds& limits, Overlap&& overlap_of) {
   struct Candidate {
@@ -101,9 +104,9 @@ void store_padded(EvalContext& ctx, int output, const std::vector<std::int64_t>&
   for (std::size_t i = 0; i < values.size(); ++i) tensor.flat<std::int32_t>()[i] = static_cast<std::int32_t>(values[i]);
 }
 
-// non_max_suppression: boxes [N,4], scores [N], largest count, then perhaps overlap threshold (else attribute iou_threshold), score
-// threshold, sigma. Outputs the indices; with attribute outputs >= 3 their scores; with attribute outputs >= 2 last the count.
-// non_max_suppression_with_overlaps: overlaps [N,N] instead of boxes.
+// non_max_suppression: boxes [N,4], scores [N], largest count, then perhaps overlap threshold (else attribute
+// iou_threshold), score threshold, sigma. Outputs the indices; with attribute outputs >= 3 their scores; with attribute
+// outputs >= 2 last the count. non_max_suppression_with_overlaps: overlaps [N,N] instead of boxes.
 int output_kinds(const ir::Attrs& attrs) { return static_cast<int>(attrs.get_or<std::int64_t>("outputs", 1)); }
 
 void infer_non_max_suppression(InferContext& ctx) {
@@ -134,11 +137,13 @@ void evaluate_non_max_suppression(EvalContext& ctx) {
   Thresholds limits{ctx.num_inputs() > 3 ? scalar(ctx, 3) : ctx.attrs().get_or<float>("iou_threshold", 0.5f)};
   if (ctx.num_inputs() > 4) limits.score = scalar(ctx, 4);
   if (ctx.num_inputs() > 5) limits.sigma = scalar(ctx, 5);
-  if (!given_overlaps && !(limits.overlap >= 0 && limits.overlap <= 1)) ctx.fail_node("iou_threshold {} is outside [0, 1]", limits.overlap);
+  if (!given_overlaps && !(limits.overlap >= 0 && limits.overlap <= 1))
+    ctx.fail_node("iou_threshold {} is outside [0, 1]", limits.overlap);
   if (limits.sigma < 0) ctx.fail_node("soft_nms_sigma {} is negative", limits.sigma);
   const std::vector<float> corners = floats(boxes);
   const Selection chosen = select_boxes(floats(ctx.input(1)), most, limits, [&](std::int64_t a, std::int64_t b) {
-    return given_overlaps ? corners[static_cast<std::size_t>(a * count + b)] : overlap(corners.data() + a * 4, corners.data() + b * 4);
+    return given_overlaps ? corners[static_cast<std::size_t>(a * count + b)]
+                          : overlap(corners.data() + a * 4, corners.data() + b * 4);
   });
   const int kinds = output_kinds(ctx.attrs());
   const bool padded = kinds >= 2 && ctx.attrs().get_or<bool>("pad_to_max_output_size", false);
@@ -154,8 +159,8 @@ void evaluate_non_max_suppression(EvalContext& ctx) {
   });
 }
 
-// combined_non_max_suppression: boxes [B,N,q,4] (q: 1 or one per class), scores [B,N,classes], largest counts per class and in
-// all, overlap and score thresholds. Outputs boxes [B,D,4], scores, classes [B,D] and how many are valid [B].
+// combined_non_max_suppression: boxes [B,N,q,4] (q: 1 or one per class), scores [B,N,classes], largest counts per class and
+// in all, overlap and score thresholds. Outputs boxes [B,D,4], scores, classes [B,D] and how many are valid [B].
 std::int64_t combined_size(const ir::Attrs& attrs, std::int64_t per_class, std::int64_t total, std::int64_t classes) {
   if (!attrs.get_or<bool>("pad_per_class", false)) return total;
   std::int64_t all = 0;
@@ -170,7 +175,8 @@ void infer_combined(InferContext& ctx) {
   const auto per_class = known_integer(ctx, 2), total = known_integer(ctx, 3);
   const Dim classes = ctx.input_shape(1).known_rank() ? ctx.input_shape(1)[2] : ctx.fresh();
   Dim size = ctx.fresh();
-  if (per_class && total && *per_class > 0 && *total > 0 && classes.known()) size = combined_size(ctx.attrs(), *per_class, *total, classes.size());
+  if (per_class && total && *per_class > 0 && *total > 0 && classes.known())
+    size = combined_size(ctx.attrs(), *per_class, *total, classes.size());
   ctx.set_output(0, DataType::kFloat32, PartialShape{batch, size, 4});
   ctx.set_output(1, DataType::kFloat32, PartialShape{batch, size});
   ctx.set_output(2, DataType::kFloat32, PartialShape{batch, size});
@@ -184,8 +190,8 @@ struct Detection {
 };
 
 // The chosen boxes of one image, best first.
-std::vector<Detection> detect(const float* boxes, const float* scores, std::int64_t count, std::int64_t box_classes, std::int64_t classes,
-                              std::int64_t per_class, const Thresholds& limits) {
+std::vector<Detection> detect(const float* boxes, const float* scores, std::int64_t count, std::int64_t box_classes,
+                              std::int64_t classes, std::int64_t per_class, const Thresholds& limits) {
   std::vector<Detection> found;
   for (std::int64_t cls = 0; cls < classes; ++cls) {
     std::vector<float> own(static_cast<std::size_t>(count));
@@ -216,12 +222,14 @@ void evaluate_combined(EvalContext& ctx) {
   const Shape shapes[] = {Shape{boxes[0], size, 4}, Shape{boxes[0], size}, Shape{boxes[0], size}, Shape{boxes[0]}};
   for (int i = 0; i < 4; ++i) set_zero(ctx.allocate(i, i == 3 ? DataType::kInt32 : DataType::kFloat32, shapes[i]));
   for (std::int64_t b = 0; b < boxes[0]; ++b) {
-    std::vector<Detection> found = detect(ctx.input(0).flat<float>().data() + b * boxes[1] * boxes[2] * 4,
-                                          ctx.input(1).flat<float>().data() + b * boxes[1] * classes, boxes[1], boxes[2], classes, per_class, limits);
+    std::vector<Detection> found =
+        detect(ctx.input(0).flat<float>().data() + b * boxes[1] * boxes[2] * 4,
+               ctx.input(1).flat<float>().data() + b * boxes[1] * classes, boxes[1], boxes[2], classes, per_class, limits);
     if (static_cast<std::int64_t>(found.size()) > size) found.resize(static_cast<std::size_t>(size));
     for (std::size_t i = 0; i < found.size(); ++i) {
       const auto at = static_cast<std::size_t>(b * size) + i;
-      for (std::size_t k = 0; k < 4; ++k) ctx.output(0).flat<float>()[at * 4 + k] = clip ? std::clamp(found[i].box[k], 0.0f, 1.0f) : found[i].box[k];
+      for (std::size_t k = 0; k < 4; ++k)
+        ctx.output(0).flat<float>()[at * 4 + k] = clip ? std::clamp(found[i].box[k], 0.0f, 1.0f) : found[i].box[k];
       ctx.output(1).flat<float>()[at] = found[i].score;
       ctx.output(2).flat<float>()[at] = static_cast<float>(found[i].cls);
     }
@@ -240,14 +248,15 @@ void infer_draw(InferContext& ctx) {
 using Colour = std::array<float, 4>;
 
 std::vector<Colour> colours(const EvalContext& ctx, std::int64_t channels) {
-  std::vector<Colour> table{{1, 1, 0, 1},   {0, 0, 1, 1}, {1, 0, 0, 1},   {0, 1, 0, 1}, {0.5, 0, 0.5, 1},
+  std::vector<Colour> table{{1, 1, 0, 1},     {0, 0, 1, 1},   {1, 0, 0, 1},   {0, 1, 0, 1}, {0.5, 0, 0.5, 1},
                             {0.5, 0.5, 0, 1}, {0.5, 0, 0, 1}, {0, 0, 0.5, 1}, {0, 1, 1, 1}, {1, 0, 1, 1}};
   if (channels == 1) {
     for (Colour& colour : table) colour[0] = 1;
   }
   if (ctx.num_inputs() == 3 && ctx.input(2).num_elements() > 0) {
     const Tensor& given = ctx.input(2);
-    if (given.rank() != 2 || given.dim(1) < std::min<std::int64_t>(channels, 4)) ctx.fail_node("colours are {} for {} channels", given.describe(), channels);
+    if (given.rank() != 2 || given.dim(1) < std::min<std::int64_t>(channels, 4))
+      ctx.fail_node("colours are {} for {} channels", given.describe(), channels);
     table.assign(static_cast<std::size_t>(given.dim(0)), Colour{});
     const auto values = given.flat<float>();
     for (std::size_t i = 0; i < table.size(); ++i) {
@@ -303,7 +312,8 @@ void evaluate_draw(EvalContext& ctx) {
     for (std::int64_t n = 0; n < boxes[0] && pixels > 0; ++n) {
       Canvas<T> canvas{output.flat<T>().data() + n * pixels, output.dim(1), output.dim(2), output.dim(3)};
       for (std::int64_t b = 0; b < boxes[1]; ++b) {
-        canvas.box(ctx.input(1).flat<float>().data() + (n * boxes[1] + b) * 4, table[static_cast<std::size_t>(b) % table.size()]);
+        canvas.box(ctx.input(1).flat<float>().data() + (n * boxes[1] + b) * 4,
+                   table[static_cast<std::size_t>(b) % table.size()]);
       }
     }
   });

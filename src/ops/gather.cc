@@ -1,9 +1,9 @@
 // Picking slices by index, and one-hot rows.
 #include <algorithm>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -21,7 +21,8 @@ void infer_gather(InferContext& ctx) {
   if (!params.known_rank() || !indices.known_rank()) return ctx.set_output(0, dtype, {});
   const auto listed = ctx.attrs().get_or<std::int64_t>("batch_dims", 0);
   const auto batch = static_cast<int>(listed < 0 ? listed + indices.rank() : listed);
-  if (listed < -indices.rank() || listed > indices.rank() || batch > params.rank()) ctx.fail_node("batch_dims is {}", listed);
+  if (listed < -indices.rank() || listed > indices.rank() || batch > params.rank())
+    ctx.fail_node("batch_dims is {}", listed);
   if (params.rank() == 0) ctx.fail_node("a scalar cannot be gathered from");
   if (!known_axis) return ctx.set_output(0, dtype, ctx.fresh_shape(params.rank() - 1 + indices.rank() - batch));
   const int axis = ir::normalize_axis(ctx, *known_axis, params.rank());
@@ -55,7 +56,8 @@ void evaluate_gather(EvalContext& ctx) {
   if (axis < batch) ctx.fail_node("axis {} lies within the {} batch dimensions", axis, batch);
   std::vector<std::int64_t> dims(params.shape().begin(), params.shape().begin() + axis);
   for (int i = 0; i < batch; ++i) {
-    if (params.dim(i) != indices.dim(i)) ctx.fail_node("batch axis {} differs: {} and {}", i, params.describe(), indices.describe());
+    if (params.dim(i) != indices.dim(i))
+      ctx.fail_node("batch axis {} differs: {} and {}", i, params.describe(), indices.describe());
   }
   dims.insert(dims.end(), indices.shape().begin() + batch, indices.shape().end());
   dims.insert(dims.end(), params.shape().begin() + axis + 1, params.shape().end());
@@ -73,7 +75,8 @@ void evaluate_gather(EvalContext& ctx) {
     E* to = elements<E>(output);
     for (std::int64_t b = 0; b < batches; ++b) {
       for (std::int64_t o = 0; o < outer; ++o, from += size * inner) {
-        for (std::int64_t i = 0; i < picks; ++i) to = std::copy_n(from + index[static_cast<std::size_t>(b * picks + i)] * inner, inner, to);
+        for (std::int64_t i = 0; i < picks; ++i)
+          to = std::copy_n(from + index[static_cast<std::size_t>(b * picks + i)] * inner, inner, to);
       }
     }
   });
@@ -88,7 +91,8 @@ void infer_gather_nd(InferContext& ctx) {
   if (indices.rank() == 0) ctx.fail_node("the indices are a scalar");
   const Dim depth = indices[indices.rank() - 1];
   if (!depth.known()) return ctx.set_output(0, ctx.input_dtype(0), {});
-  if (depth.size() > params.rank()) ctx.fail_node("indices have {} coordinates, params has rank {}", depth.size(), params.rank());
+  if (depth.size() > params.rank())
+    ctx.fail_node("indices have {} coordinates, params has rank {}", depth.size(), params.rank());
   std::vector<Dim> dims(indices.dims().begin(), indices.dims().end() - 1);
   dims.insert(dims.end(), params.dims().begin() + depth.size(), params.dims().end());
   ctx.set_output(0, ctx.input_dtype(0), PartialShape(std::move(dims)));
@@ -142,7 +146,8 @@ void evaluate_one_hot(EvalContext& ctx) {
   const std::int64_t depth = ctx.integer(1);
   if (depth < 0) ctx.fail_node("the depth is {}", depth);
   expect_rank(ctx, 1, 0);
-  if (on.rank() != 0 || off.rank() != 0) ctx.fail_node("on_value is {} and off_value {}; scalars are needed", on.describe(), off.describe());
+  if (on.rank() != 0 || off.rank() != 0)
+    ctx.fail_node("on_value is {} and off_value {}; scalars are needed", on.describe(), off.describe());
   std::vector<std::int64_t> dims = indices.shape().dims();
   dims.insert(dims.begin() + axis, depth);
   const std::int64_t inner = product(indices.shape(), axis, indices.rank());

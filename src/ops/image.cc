@@ -35,7 +35,8 @@ Pixel to_hsv(const Pixel& rgb) {
 // How strong red, green and blue are, 0 to 1, for a hue.
 Pixel ramps(double hue) {
   const double at = hue * 6;
-  return {std::clamp(std::abs(at - 3) - 1, 0.0, 1.0), std::clamp(2 - std::abs(at - 2), 0.0, 1.0), std::clamp(2 - std::abs(at - 4), 0.0, 1.0)};
+  return {std::clamp(std::abs(at - 3) - 1, 0.0, 1.0), std::clamp(2 - std::abs(at - 2), 0.0, 1.0),
+          std::clamp(2 - std::abs(at - 4), 0.0, 1.0)};
 }
 
 Pixel to_rgb(const Pixel& hsv) {
@@ -48,7 +49,8 @@ Pixel to_rgb(const Pixel& hsv) {
 template <class F>
 void map_pixels(EvalContext& ctx, F&& f) {
   const Tensor input = ctx.input(0);
-  if (input.rank() < 1 || input.dim(input.rank() - 1) != 3) ctx.fail_node("three channels are needed, found {}", input.describe());
+  if (input.rank() < 1 || input.dim(input.rank() - 1) != 3)
+    ctx.fail_node("three channels are needed, found {}", input.describe());
   Tensor& output = ctx.allocate(0, input.dtype(), input.shape());
   visit_dtype(Floats{}, input.dtype(), ctx.node().describe(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -69,7 +71,8 @@ void evaluate_hsv_to_rgb(EvalContext& ctx) { map_pixels(ctx, to_rgb); }
 
 double scalar_float(EvalContext& ctx, int i) {
   const auto values = ctx.input(i).flat<float>();
-  if (values.size() != 1 || ctx.input(i).rank() != 0) ctx.fail_node("input {} must be a scalar, it is {}", i, ctx.input(i).describe());
+  if (values.size() != 1 || ctx.input(i).rank() != 0)
+    ctx.fail_node("input {} must be a scalar, it is {}", i, ctx.input(i).describe());
   return values[0];
 }
 
@@ -77,8 +80,8 @@ void check_image(EvalContext& ctx) {
   if (ctx.input(0).rank() < 3) ctx.fail_node("images need rank 3 or more, found {}", ctx.input(0).describe());
 }
 
-// adjust_hue: images, delta (turns). adjust_saturation: images, factor. adjust_contrast: images, factor (around each channel's
-// mean over the image).
+// adjust_hue: images, delta (turns). adjust_saturation: images, factor. adjust_contrast: images, factor (around each
+// channel's mean over the image).
 void evaluate_adjust_hue(EvalContext& ctx) {
   check_image(ctx);
   const double delta = scalar_float(ctx, 1);
@@ -104,7 +107,8 @@ void evaluate_adjust_contrast(EvalContext& ctx) {
   check_image(ctx);
   const Tensor input = ctx.input(0);
   const double factor = scalar_float(ctx, 1);
-  const std::int64_t channels = input.dim(input.rank() - 1), pixels = input.dim(input.rank() - 2) * input.dim(input.rank() - 3);
+  const std::int64_t channels = input.dim(input.rank() - 1),
+                     pixels = input.dim(input.rank() - 2) * input.dim(input.rank() - 3);
   Tensor& output = ctx.allocate(0, input.dtype(), input.shape());
   if (output.num_elements() == 0) return;
   visit_dtype(TypeList<float, Half>{}, input.dtype(), ctx.node().describe(), [&](auto tag) {
@@ -118,7 +122,8 @@ void evaluate_adjust_contrast(EvalContext& ctx) {
         mean /= static_cast<double>(pixels);
         for (std::int64_t p = 0; p < pixels; ++p) {
           const std::int64_t at = image + p * channels + c;
-          y[at] = static_cast<T>(static_cast<float>((static_cast<double>(static_cast<float>(x[at])) - mean) * factor + mean));
+          y[at] =
+              static_cast<T>(static_cast<float>((static_cast<double>(static_cast<float>(x[at])) - mean) * factor + mean));
         }
       }
     }
@@ -132,9 +137,11 @@ struct PatchAttrs {
 };
 
 PatchAttrs patch_attrs(const ir::Attrs& attrs) {
-  const PerDimension sizes = per_dimension(attrs, "ksizes", 2), strides = per_dimension(attrs, "strides", 2), rates = per_dimension(attrs, "rates", 2);
+  const PerDimension sizes = per_dimension(attrs, "ksizes", 2), strides = per_dimension(attrs, "strides", 2),
+                     rates = per_dimension(attrs, "rates", 2);
   for (const PerDimension* list : {&sizes, &strides, &rates}) {
-    if (list->batch != 1 || list->channel != 1) fail(ErrorCode::kInvalidModel, "patches reach over the batch or the channels");
+    if (list->batch != 1 || list->channel != 1)
+      fail(ErrorCode::kInvalidModel, "patches reach over the batch or the channels");
   }
   PatchAttrs patch;
   patch.sizes = sizes.spatial;
@@ -149,7 +156,8 @@ void infer_extract_image_patches(InferContext& ctx) {
   ctx.expect_rank(0, 4);
   const PatchAttrs patch = patch_attrs(ctx.attrs());
   PartialShape shape = ctx.input_shape(0).known_rank() ? ctx.input_shape(0) : ctx.fresh_shape(4);
-  for (int i = 0; i < 2; ++i) shape[i + 1] = window_count(ctx, patch.window, i, shape[i + 1], patch.sizes[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < 2; ++i)
+    shape[i + 1] = window_count(ctx, patch.window, i, shape[i + 1], patch.sizes[static_cast<std::size_t>(i)]);
   shape[3] = multiply(ctx, shape[3], patch.sizes[0] * patch.sizes[1]);
   ctx.set_output(0, ctx.input_dtype(0), std::move(shape));
 }
@@ -192,14 +200,17 @@ std::vector<float> crop_positions(float low, float high, std::int64_t size, std:
   const auto most = static_cast<float>(size - 1);
   std::vector<float> positions(static_cast<std::size_t>(count), 0.5f * (low + high) * most);
   const float step = count > 1 ? (high - low) * most / static_cast<float>(count - 1) : 0.0f;
-  for (std::int64_t i = 0; i < count && count > 1; ++i) positions[static_cast<std::size_t>(i)] = low * most + static_cast<float>(i) * step;
+  for (std::int64_t i = 0; i < count && count > 1; ++i)
+    positions[static_cast<std::size_t>(i)] = low * most + static_cast<float>(i) * step;
   return positions;
 }
 
 template <class T>
-float crop_pixel(const T* image, std::int64_t width, std::int64_t channels, float y, float x, std::int64_t channel, bool nearest) {
+float crop_pixel(const T* image, std::int64_t width, std::int64_t channels, float y, float x, std::int64_t channel,
+                 bool nearest) {
   const auto read = [&](float row, float column) {
-    const std::int64_t at = (static_cast<std::int64_t>(row) * width + static_cast<std::int64_t>(column)) * channels + channel;
+    const std::int64_t at =
+        (static_cast<std::int64_t>(row) * width + static_cast<std::int64_t>(column)) * channels + channel;
     return static_cast<float>(static_cast<ComputeType<T>>(image[at]));
   };
   if (nearest) return read(std::round(y), std::round(x));
@@ -237,8 +248,10 @@ void evaluate_crop_and_resize(EvalContext& ctx) {
       const std::vector<float> columns = crop_positions(box[1], box[3], width, size[1]);
       for (float row : crop_positions(box[0], box[2], height, size[0])) {
         for (float column : columns) {
-          const bool inside = row >= 0 && row <= static_cast<float>(height - 1) && column >= 0 && column <= static_cast<float>(width - 1);
-          for (std::int64_t c = 0; c < channels; ++c) *y++ = inside ? crop_pixel(image, width, channels, row, column, c, method == "nearest") : outside;
+          const bool inside =
+              row >= 0 && row <= static_cast<float>(height - 1) && column >= 0 && column <= static_cast<float>(width - 1);
+          for (std::int64_t c = 0; c < channels; ++c)
+            *y++ = inside ? crop_pixel(image, width, channels, row, column, c, method == "nearest") : outside;
         }
       }
     }
@@ -298,7 +311,8 @@ struct Sampler {
 
   float read(float row, float column, std::int64_t channel) const {
     if (!(row >= 0 && column >= 0 && row < static_cast<float>(height) && column < static_cast<float>(width))) return fill;
-    const std::int64_t at = (static_cast<std::int64_t>(row) * width + static_cast<std::int64_t>(column)) * channels + channel;
+    const std::int64_t at =
+        (static_cast<std::int64_t>(row) * width + static_cast<std::int64_t>(column)) * channels + channel;
     return static_cast<float>(static_cast<ComputeType<T>>(image[at]));
   }
   float bilinear(float y, float x, std::int64_t channel) const {
@@ -321,7 +335,8 @@ void evaluate_projective_transform(EvalContext& ctx) {
   const float fill = ctx.num_inputs() == 4 ? static_cast<float>(scalar_float(ctx, 3)) : 0.0f;
   const FillMode mode = fill_mode(ctx.attrs());
   const auto interpolation = ctx.attrs().get<std::string>("interpolation");
-  if (interpolation != "NEAREST" && interpolation != "BILINEAR") ctx.fail_node("interpolation \"{}\" is unknown", interpolation);
+  if (interpolation != "NEAREST" && interpolation != "BILINEAR")
+    ctx.fail_node("interpolation \"{}\" is unknown", interpolation);
   const std::int64_t height = images.dim(1), width = images.dim(2), channels = images.dim(3);
   if (height < 1 || width < 1) ctx.fail_node("images {} have no pixels", images.describe());
   Tensor& output = ctx.allocate(0, images.dtype(), Shape{images.dim(0), size[0], size[1], channels});
@@ -337,7 +352,7 @@ void evaluate_projective_transform(EvalContext& ctx) {
         const float column = fold_coordinate(mode, (t[0] * x + t[1] * y + t[2]) / projection, width);
         const float row = fold_coordinate(mode, (t[3] * x + t[4] * y + t[5]) / projection, height);
         for (std::int64_t c = 0; c < channels; ++c) {
-          const float value = projection == 0               ? fill
+          const float value = projection == 0              ? fill
                               : interpolation == "NEAREST" ? sampler.read(std::round(row), std::round(column), c)
                                                            : sampler.bilinear(row, column, c);
           *to++ = static_cast<T>(static_cast<ComputeType<T>>(value));

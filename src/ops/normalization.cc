@@ -14,9 +14,9 @@ namespace {
 using ir::EvalContext;
 using ir::InferContext;
 
-// fused_batch_norm: x, scale, offset, mean, variance [C]. Outputs y; the batch's (or the given) mean and variance, reserves with
-// the mean and variance that y was made with, and (V3: attribute has_reserve_space_3) one more without meaning. data_format may
-// be of 2 or 3 spatial axes.
+// fused_batch_norm: x, scale, offset, mean, variance [C]. Outputs y; the batch's (or the given) mean and variance, reserves
+// with the mean and variance that y was made with, and (V3: attribute has_reserve_space_3) one more without meaning.
+// data_format may be of 2 or 3 spatial axes.
 bool batch_norm_channels_first(const ir::Attrs& attrs) {
   const auto format = attrs.get_or<std::string>("data_format", "NHWC");
   return channels_first(attrs, format.size() == 5 ? 3 : 2);
@@ -26,7 +26,8 @@ void infer_fused_batch_norm(InferContext& ctx) {
   ctx.expect_inputs(5);
   const bool first = batch_norm_channels_first(ctx.attrs());
   const PartialShape& x = ctx.input_shape(0);
-  if (x.known_rank() && x.rank() != 4 && x.rank() != 5) ctx.fail_node("x must have rank 4 or 5, its shape is {}", x.to_string());
+  if (x.known_rank() && x.rank() != 4 && x.rank() != 5)
+    ctx.fail_node("x must have rank 4 or 5, its shape is {}", x.to_string());
   Dim channels = x.known_rank() ? x[first ? 1 : x.rank() - 1] : ctx.fresh();
   for (int i = 1; i < 5; ++i) {
     ctx.expect_rank(i, 1);
@@ -47,7 +48,8 @@ Moments batch_moments(const T* x, std::int64_t rows, std::int64_t channels) {
   Moments moments{std::vector<double>(count, 0), std::vector<double>(count, 0)};
   const auto n = static_cast<double>(rows);
   for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < count; ++c) moments.mean[c] += static_cast<ComputeType<T>>(x[static_cast<std::size_t>(r) * count + c]);
+    for (std::size_t c = 0; c < count; ++c)
+      moments.mean[c] += static_cast<ComputeType<T>>(x[static_cast<std::size_t>(r) * count + c]);
   }
   for (double& mean : moments.mean) mean /= n;
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -83,8 +85,8 @@ std::vector<double> doubles(const Tensor& tensor) {
 }
 
 template <class T>
-void normalize(const Tensor& input, const Moments& moments, const std::vector<double>& scale, const std::vector<double>& offset,
-               double epsilon, Tensor& output) {
+void normalize(const Tensor& input, const Moments& moments, const std::vector<double>& scale,
+               const std::vector<double>& offset, double epsilon, Tensor& output) {
   const std::size_t channels = scale.size();
   std::vector<double> factor(channels);
   for (std::size_t c = 0; c < channels; ++c) factor[c] = scale[c] / std::sqrt(moments.variance[c] + epsilon);
@@ -111,7 +113,8 @@ void evaluate_fused_batch_norm(EvalContext& ctx) {
   const bool training = ctx.attrs().get_or<bool>("is_training", true);
   const double epsilon = ctx.attrs().get_or<float>("epsilon", 0.0001f);
   const double factor = ctx.attrs().get_or<float>("exponential_avg_factor", 1.0f);
-  if (ctx.input(0).rank() != 4 && ctx.input(0).rank() != 5) ctx.fail_node("x must have rank 4 or 5, it is {}", ctx.input(0).describe());
+  if (ctx.input(0).rank() != 4 && ctx.input(0).rank() != 5)
+    ctx.fail_node("x must have rank 4 or 5, it is {}", ctx.input(0).describe());
   const Tensor x = first ? to_channels_last(ctx.input(0)) : ctx.input(0);
   const std::int64_t channels = x.dim(x.rank() - 1), rows = product(x.shape(), 0, x.rank() - 1);
   std::vector<std::vector<double>> given;  // scale, offset, mean, variance
@@ -137,7 +140,8 @@ void evaluate_fused_batch_norm(EvalContext& ctx) {
   }
   if (rows == 0) {  // as TensorFlow: nothing was seen
     for (auto* values : {&given[2], &given[3], &unbiased}) values->assign(static_cast<std::size_t>(channels), kNaN);
-    moments = {std::vector<double>(static_cast<std::size_t>(channels), 0.0), std::vector<double>(static_cast<std::size_t>(channels), 0.0)};
+    moments = {std::vector<double>(static_cast<std::size_t>(channels), 0.0),
+               std::vector<double>(static_cast<std::size_t>(channels), 0.0)};
   }
   ctx.set_output(0, first ? to_channels_first(y) : std::move(y));
   ctx.set_output(1, statistics(dtype, training && rows != 0 ? blended(given[2], moments.mean, factor) : given[2]));
@@ -176,7 +180,8 @@ void evaluate_lrn(EvalContext& ctx) {
           const double value = static_cast<float>(x[row + k]);
           squares += value * value;
         }
-        y[row + c] = static_cast<T>(static_cast<float>(static_cast<float>(x[row + c]) / std::pow(bias + alpha * squares, beta)));
+        y[row + c] =
+            static_cast<T>(static_cast<float>(static_cast<float>(x[row + c]) / std::pow(bias + alpha * squares, beta)));
       }
     }
   });

@@ -23,7 +23,8 @@ PartialShape listed_shape(ir::InferContext& ctx, int i);
 Dim multiply(ir::InferContext& ctx, Dim a, Dim b);
 Dim add(ir::InferContext& ctx, Dim a, Dim b);
 
-// The sizes that integer operand i lists; throws unless it has rank 1 (or is a scalar when `scalar_too`) and none is negative.
+// The sizes that integer operand i lists; throws unless it has rank 1 (or is a scalar when `scalar_too`) and none is
+// negative.
 Shape shape_operand(const ir::EvalContext& ctx, int i, bool scalar_too = false);
 // Throws unless the operand has that rank.
 void expect_rank(const ir::EvalContext& ctx, int i, int rank);

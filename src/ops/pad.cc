@@ -1,9 +1,9 @@
 // Making tensors larger: constant and mirrored borders, tiling.
 #include <algorithm>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {

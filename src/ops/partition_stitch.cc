@@ -29,7 +29,8 @@ void infer_dynamic_partition(InferContext& ctx) {
       ctx.set_output(i, ctx.input_dtype(0), {});
       continue;
     }
-    if (numbers.rank() > data.rank()) ctx.fail_node("partitions {} are no prefix of {}", numbers.to_string(), data.to_string());
+    if (numbers.rank() > data.rank())
+      ctx.fail_node("partitions {} are no prefix of {}", numbers.to_string(), data.to_string());
     std::vector<Dim> dims{ctx.fresh()};
     dims.insert(dims.end(), data.dims().begin() + numbers.rank(), data.dims().end());
     ctx.set_output(i, ctx.input_dtype(0), PartialShape(std::move(dims)));
@@ -45,7 +46,8 @@ void evaluate_dynamic_partition(EvalContext& ctx) {
   const Shape& prefix = ctx.input(1).shape();
   const std::vector<std::int64_t> numbers = ctx.integers(1);
   const std::int64_t count = partition_count(ctx.attrs());
-  if (!starts_with(data.shape(), prefix)) ctx.fail_node("partitions {} are no prefix of {}", prefix.to_string(), data.describe());
+  if (!starts_with(data.shape(), prefix))
+    ctx.fail_node("partitions {} are no prefix of {}", prefix.to_string(), data.describe());
   std::vector<std::vector<std::int64_t>> rows(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (numbers[i] < 0 || numbers[i] >= count) ctx.fail_node("partitions[{}] is {}, outside [0, {})", i, numbers[i], count);
@@ -101,9 +103,11 @@ void evaluate_dynamic_stitch(EvalContext& ctx) {
   for (int k = 0; k < pairs; ++k) {
     const Tensor& indices = ctx.input(k);
     const Tensor& data = ctx.input(pairs + k);
-    if (!starts_with(data.shape(), indices.shape())) ctx.fail_node("indices {} are no prefix of {}", indices.describe(), data.describe());
+    if (!starts_with(data.shape(), indices.shape()))
+      ctx.fail_node("indices {} are no prefix of {}", indices.describe(), data.describe());
     const std::vector<std::int64_t> own(data.shape().begin() + indices.rank(), data.shape().end());
-    if ((rest && *rest != own) || data.dtype() != ctx.input(pairs).dtype()) ctx.fail_node("data {} does not match the first", data.describe());
+    if ((rest && *rest != own) || data.dtype() != ctx.input(pairs).dtype())
+      ctx.fail_node("data {} does not match the first", data.describe());
     rest = own;
     for (std::int64_t index : ctx.integers(k)) {
       if (index < 0) ctx.fail_node("index {} is negative", index);

@@ -79,7 +79,9 @@ struct AvgPool {
   using Sum = double;
   static Sum start() { return 0; }
   static void add(Sum& sum, T value) { sum += static_cast<ComputeType<T>>(value); }
-  static T finish(Sum sum, std::int64_t count) { return static_cast<T>(static_cast<ComputeType<T>>(sum / static_cast<double>(count))); }
+  static T finish(Sum sum, std::int64_t count) {
+    return static_cast<T>(static_cast<ComputeType<T>>(sum / static_cast<double>(count)));
+  }
 };
 
 constexpr std::int64_t kGrain = 64;
@@ -98,9 +100,11 @@ void pool_windows(ThreadTeam* team, const WindowGeometry& window, const Tensor& 
       const T* image = x + at / window.positions_out() * window.positions_in() * channels;
       window.for_taps(at % window.positions_out(), [&](std::int64_t, std::int64_t position) {
         ++count;
-        for (std::int64_t c = 0; c < channels; ++c) Fold::add(sums[static_cast<std::size_t>(c)], image[position * channels + c]);
+        for (std::int64_t c = 0; c < channels; ++c)
+          Fold::add(sums[static_cast<std::size_t>(c)], image[position * channels + c]);
       });
-      for (std::int64_t c = 0; c < channels; ++c) y[at * channels + c] = Fold::finish(sums[static_cast<std::size_t>(c)], count);
+      for (std::int64_t c = 0; c < channels; ++c)
+        y[at * channels + c] = Fold::finish(sums[static_cast<std::size_t>(c)], count);
     }
   });
 }
@@ -115,12 +119,14 @@ template <template <class> class Fold, class Types, int kSpatial>
 void evaluate_pool(EvalContext& ctx) {
   expect_rank(ctx, 0, kSpatial + 2);
   const bool operands = ctx.num_inputs() == 3;
-  const PoolAttrs pool = PoolAttrs::parse(operands ? with_operands(ctx.attrs(), ctx.integers(1), ctx.integers(2)) : ctx.attrs(), kSpatial);
+  const PoolAttrs pool =
+      PoolAttrs::parse(operands ? with_operands(ctx.attrs(), ctx.integers(1), ctx.integers(2)) : ctx.attrs(), kSpatial);
   Tensor input = pool.channels_first ? to_channels_last(ctx.input(0)) : ctx.input(0);
   Shape depth_shape;
   if (pool.depth > 1) {  // groups of channels become positions of a row
     const Shape& shape = input.shape();
-    if (shape[kSpatial + 1] % pool.depth != 0) ctx.fail_node("{} channels do not divide into {}", shape[kSpatial + 1], pool.depth);
+    if (shape[kSpatial + 1] % pool.depth != 0)
+      ctx.fail_node("{} channels do not divide into {}", shape[kSpatial + 1], pool.depth);
     depth_shape = shape;
     depth_shape[kSpatial + 1] /= pool.depth;
     input = input.reshaped(Shape{product(shape, 0, kSpatial + 1), shape[kSpatial + 1] / pool.depth, pool.depth, 1});
@@ -196,12 +202,8 @@ constexpr ir::OpDef kOps[] = {
 };
 
 constexpr ImportRule kRules[] = {
-    {"MaxPool", "max_pool"},
-    {"MaxPoolV2", "max_pool"},
-    {"AvgPool", "avg_pool"},
-    {"MaxPool3D", "max_pool_3d"},
-    {"AvgPool3D", "avg_pool_3d"},
-    {"MaxPoolWithArgmax", "max_pool_with_argmax"},
+    {"MaxPool", "max_pool"},      {"MaxPoolV2", "max_pool"},    {"AvgPool", "avg_pool"},
+    {"MaxPool3D", "max_pool_3d"}, {"AvgPool3D", "avg_pool_3d"}, {"MaxPoolWithArgmax", "max_pool_with_argmax"},
 };
 
 }  // namespace
@@ -218,7 +220,8 @@ PoolAttrs PoolAttrs::parse(const ir::Attrs& attrs, int spatial) {
   pool.depth = sizes.channel;
   if (pool.depth > 1) {
     const auto is_one = [](std::int64_t size) { return size == 1; };
-    if (!std::ranges::all_of(pool.sizes, is_one) || !std::ranges::all_of(pool.window.strides, is_one) || strides.channel != pool.depth) {
+    if (!std::ranges::all_of(pool.sizes, is_one) || !std::ranges::all_of(pool.window.strides, is_one) ||
+        strides.channel != pool.depth) {
       fail(ErrorCode::kInvalidModel, "pooling over channels needs a window of 1 in space and a stride of {}", pool.depth);
     }
   } else if (strides.channel != 1) {

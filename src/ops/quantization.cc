@@ -111,15 +111,16 @@ std::vector<T> range_operand(const EvalContext& ctx, int i, const Slicing& slici
   return {values.begin(), values.end()};
 }
 
-// quantize_and_dequantize: x, min, max, perhaps the number of bits; attributes signed_input, num_bits, range_given, narrow_range,
-// round_mode, axis.
+// quantize_and_dequantize: x, min, max, perhaps the number of bits; attributes signed_input, num_bits, range_given,
+// narrow_range, round_mode, axis.
 template <class T>
 struct Range {
   T low, high, scale, inverse;
 
   // The largest scale that keeps [min, max] inside the integers and zero at zero.
   Range(T min, T max, bool is_signed, int bits, bool narrow) : low(min), high(max) {
-    const T last = static_cast<T>(is_signed ? (std::int64_t{1} << (bits - 1)) - 1 : static_cast<std::int64_t>((std::uint64_t{1} << bits) - 1));
+    const T last = static_cast<T>(is_signed ? (std::int64_t{1} << (bits - 1)) - 1
+                                            : static_cast<std::int64_t>((std::uint64_t{1} << bits) - 1));
     const T first = is_signed ? -static_cast<T>((std::uint64_t{1} << (bits - 1)) - (narrow ? 1 : 0)) : T(0);
     const T from_low = first * min > 0 ? first / min : std::numeric_limits<T>::max();
     const T from_high = last * max > 0 ? last / max : std::numeric_limits<T>::max();
@@ -142,7 +143,8 @@ void infer_quantize_and_dequantize(InferContext& ctx) {
 
 void evaluate_quantize_and_dequantize(EvalContext& ctx) {
   const Tensor input = ctx.input(0);
-  const bool is_signed = ctx.attrs().get_or<bool>("signed_input", true), given = ctx.attrs().get_or<bool>("range_given", false);
+  const bool is_signed = ctx.attrs().get_or<bool>("signed_input", true),
+             given = ctx.attrs().get_or<bool>("range_given", false);
   const bool narrow = ctx.attrs().get_or<bool>("narrow_range", false);
   const auto mode = ctx.attrs().get_or<std::string>("round_mode", "HALF_TO_EVEN");
   check_round_mode(ctx, mode, {"HALF_TO_EVEN", "HALF_UP"});
@@ -219,7 +221,12 @@ struct Quantizer {
 
   static constexpr double kLeast = std::numeric_limits<T>::min(), kMost = std::numeric_limits<T>::max();
 
-  Quantizer(Mode m, const std::string& round_mode, bool narrow, float min, float max) : mode(m), half_to_even(round_mode == "HALF_TO_EVEN"), exact_offset(std::is_same_v<T, std::uint8_t> && !narrow), low(min), high(max) {
+  Quantizer(Mode m, const std::string& round_mode, bool narrow, float min, float max)
+      : mode(m),
+        half_to_even(round_mode == "HALF_TO_EVEN"),
+        exact_offset(std::is_same_v<T, std::uint8_t> && !narrow),
+        low(min),
+        high(max) {
     if (mode == Mode::kMinCombined) {
       scale = static_cast<float>((kMost - kLeast) / (static_cast<double>(high) - low));
       offset = std::is_signed_v<T> ? (kMost - kLeast + 1) / 2 : 0;
@@ -252,7 +259,8 @@ struct Quantizer {
 
 void store_floats(EvalContext& ctx, int output, const std::vector<float>& values) {
   const bool scalar = ctx.attrs().get_or<std::int64_t>("axis", -1) == -1;
-  Tensor& tensor = ctx.allocate(output, DataType::kFloat32, scalar ? Shape{} : Shape{static_cast<std::int64_t>(values.size())});
+  Tensor& tensor =
+      ctx.allocate(output, DataType::kFloat32, scalar ? Shape{} : Shape{static_cast<std::int64_t>(values.size())});
   std::ranges::copy(values, tensor.flat<float>().begin());
 }
 
@@ -329,7 +337,9 @@ void evaluate_dequantize(EvalContext& ctx) {
     visit_dtype(TypeList<float, BFloat16>{}, output.dtype(), ctx.node().describe(), [&](auto result) {
       using R = typename decltype(result)::type;
       const auto y = output.flat<R>();
-      for_elements(parts, [&](std::size_t s, std::size_t i) { y[i] = static_cast<R>(static_cast<float>(x[i] * lines[s].scale + lines[s].offset)); });
+      for_elements(parts, [&](std::size_t s, std::size_t i) {
+        y[i] = static_cast<R>(static_cast<float>(x[i] * lines[s].scale + lines[s].offset));
+      });
     });
   });
 }

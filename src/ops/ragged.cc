@@ -70,41 +70,45 @@ double range_size(C start, C limit, C delta) {
 void evaluate_ragged_range(EvalContext& ctx) {
   std::int64_t rows = 1;
   for (int i = 0; i < 3; ++i) {
-    if (ctx.input(i).rank() > 1) ctx.fail_node("input {} must be a scalar or a vector, it is {}", i, ctx.input(i).describe());
+    if (ctx.input(i).rank() > 1)
+      ctx.fail_node("input {} must be a scalar or a vector, it is {}", i, ctx.input(i).describe());
     if (ctx.input(i).rank() == 1) rows = ctx.input(i).dim(0);
   }
   for (int i = 0; i < 3; ++i) {
     if (ctx.input(i).rank() == 1 && ctx.input(i).dim(0) != rows) ctx.fail_node("starts, limits and deltas differ in length");
   }
   std::vector<std::int64_t> splits{0};
-  visit_dtype(TypeList<float, double, BFloat16, std::int32_t, std::int64_t>{}, ctx.input(0).dtype(), ctx.node().describe(), [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using C = ComputeType<T>;
-    const auto at = [&](int i, std::int64_t row) {
-      return static_cast<C>(ctx.input(i).flat<T>()[static_cast<std::size_t>(ctx.input(i).rank() == 0 ? 0 : row)]);
-    };
-    for (std::int64_t row = 0; row < rows; ++row) {
-      if (at(2, row) == 0) ctx.fail_node("the delta of row {} is 0", row);
-      const double size = range_size(at(0, row), at(1, row), at(2, row));
-      if (!(size <= 1e12)) ctx.fail_node("row {} is too long", row);
-      splits.push_back(splits.back() + static_cast<std::int64_t>(size));
-    }
-    Tensor& values = ctx.allocate(1, ctx.input(0).dtype(), Shape{splits.back()});
-    T* to = values.flat<T>().data();
-    for (std::int64_t row = 0; row < rows; ++row) {
-      T value = static_cast<T>(at(0, row));
-      for (std::int64_t k = splits[static_cast<std::size_t>(row)]; k < splits[static_cast<std::size_t>(row) + 1]; ++k) {
-        *to++ = value;
-        value = static_cast<T>(static_cast<C>(static_cast<C>(value) + at(2, row)));
-      }
-    }
-  });
+  visit_dtype(
+      TypeList<float, double, BFloat16, std::int32_t, std::int64_t>{}, ctx.input(0).dtype(), ctx.node().describe(),
+      [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        using C = ComputeType<T>;
+        const auto at = [&](int i, std::int64_t row) {
+          return static_cast<C>(ctx.input(i).flat<T>()[static_cast<std::size_t>(ctx.input(i).rank() == 0 ? 0 : row)]);
+        };
+        for (std::int64_t row = 0; row < rows; ++row) {
+          if (at(2, row) == 0) ctx.fail_node("the delta of row {} is 0", row);
+          const double size = range_size(at(0, row), at(1, row), at(2, row));
+          if (!(size <= 1e12)) ctx.fail_node("row {} is too long", row);
+          splits.push_back(splits.back() + static_cast<std::int64_t>(size));
+        }
+        Tensor& values = ctx.allocate(1, ctx.input(0).dtype(), Shape{splits.back()});
+        T* to = values.flat<T>().data();
+        for (std::int64_t row = 0; row < rows; ++row) {
+          T value = static_cast<T>(at(0, row));
+          for (std::int64_t k = splits[static_cast<std::size_t>(row)]; k < splits[static_cast<std::size_t>(row) + 1]; ++k) {
+            *to++ = value;
+            value = static_cast<T>(static_cast<C>(static_cast<C>(value) + at(2, row)));
+          }
+        }
+      });
   ctx.set_output(0, index_tensor(splits_dtype(ctx.attrs()), splits));
 }
 
 // ragged_gather: row starts… (PARAMS_RAGGED_RANK), values, indices -> row starts… (OUTPUT_RAGGED_RANK), values.
 void infer_ragged_gather(InferContext& ctx) {
-  const int given = checked_count(ctx.attrs(), "PARAMS_RAGGED_RANK"), wanted = checked_count(ctx.attrs(), "OUTPUT_RAGGED_RANK");
+  const int given = checked_count(ctx.attrs(), "PARAMS_RAGGED_RANK"),
+            wanted = checked_count(ctx.attrs(), "OUTPUT_RAGGED_RANK");
   ctx.expect_inputs(given + 2);
   ctx.set_num_outputs(wanted + 1);
   for (int i = 0; i < wanted; ++i) ctx.set_output(i, splits_dtype(ctx.attrs()), PartialShape{ctx.fresh()});
@@ -114,9 +118,11 @@ void infer_ragged_gather(InferContext& ctx) {
 }
 
 void evaluate_ragged_gather(EvalContext& ctx) {
-  const int given = checked_count(ctx.attrs(), "PARAMS_RAGGED_RANK"), wanted = checked_count(ctx.attrs(), "OUTPUT_RAGGED_RANK");
+  const int given = checked_count(ctx.attrs(), "PARAMS_RAGGED_RANK"),
+            wanted = checked_count(ctx.attrs(), "OUTPUT_RAGGED_RANK");
   const Tensor values = ctx.input(given), indices = ctx.input(given + 1);
-  if (given < 1 || wanted != given + indices.rank() - 1) ctx.fail_node("OUTPUT_RAGGED_RANK is {} for {} ragged axes and {}", wanted, given, indices.describe());
+  if (given < 1 || wanted != given + indices.rank() - 1)
+    ctx.fail_node("OUTPUT_RAGGED_RANK is {} for {} ragged axes and {}", wanted, given, indices.describe());
   if (values.rank() < 1) ctx.fail_node("the values are {}", values.describe());
   std::vector<std::vector<std::int64_t>> splits;
   for (int i = 0; i < given; ++i) {
@@ -130,7 +136,8 @@ void evaluate_ragged_gather(EvalContext& ctx) {
   }
   std::vector<std::int64_t> picked;
   for (std::int64_t index : ctx.integers(given + 1)) {
-    if (index < 0 || index + 1 >= static_cast<std::int64_t>(splits[0].size())) ctx.fail_node("index {} is outside [0, {})", index, splits[0].size() - 1);
+    if (index < 0 || index + 1 >= static_cast<std::int64_t>(splits[0].size()))
+      ctx.fail_node("index {} is outside [0, {})", index, splits[0].size() - 1);
     std::int64_t first = index, last = index + 1;
     for (int i = 0; i < given; ++i) {
       const auto& from = splits[static_cast<std::size_t>(i)];
@@ -144,12 +151,13 @@ void evaluate_ragged_gather(EvalContext& ctx) {
     }
     for (std::int64_t value = first; value < last; ++value) picked.push_back(value);
   }
-  for (int i = 0; i < wanted; ++i) ctx.set_output(i, index_tensor(splits_dtype(ctx.attrs()), result[static_cast<std::size_t>(i)]));
+  for (int i = 0; i < wanted; ++i)
+    ctx.set_output(i, index_tensor(splits_dtype(ctx.attrs()), result[static_cast<std::size_t>(i)]));
   ctx.set_output(wanted, take(values, 0, picked));
 }
 
-// ragged_to_tensor: shape (-1: as large as needed), values, default value, then row partitions as row_partition_types names them:
-// FIRST_DIM_SIZE (a scalar), VALUE_ROWIDS, ROW_SPLITS.
+// ragged_to_tensor: shape (-1: as large as needed), values, default value, then row partitions as row_partition_types names
+// them: FIRST_DIM_SIZE (a scalar), VALUE_ROWIDS, ROW_SPLITS.
 void infer_ragged_to_tensor(InferContext& ctx) {
   if (ctx.num_inputs() < 4) ctx.fail_node("has {} inputs, needs at least 4", ctx.num_inputs());
   const auto types = ctx.attrs().get<std::vector<std::string>>("row_partition_types");
@@ -170,10 +178,12 @@ void infer_ragged_to_tensor(InferContext& ctx) {
 std::vector<std::int64_t> rows_of(const EvalContext& ctx, int i, const std::string& type) {
   expect_rank(ctx, i, 1);
   const std::vector<std::int64_t> partition = ctx.integers(i);
-  if (!std::ranges::is_sorted(partition) || (!partition.empty() && partition[0] < 0)) ctx.fail_node("input {} is no row partition", i);
+  if (!std::ranges::is_sorted(partition) || (!partition.empty() && partition[0] < 0))
+    ctx.fail_node("input {} is no row partition", i);
   if (type == "VALUE_ROWIDS") return partition;
   if (type != "ROW_SPLITS") ctx.fail_node("row partition type \"{}\" is not supported", type);
-  if (partition.empty() || partition[0] != 0 || partition.back() > std::int64_t{1} << 28) ctx.fail_node("input {} are no row starts", i);
+  if (partition.empty() || partition[0] != 0 || partition.back() > std::int64_t{1} << 28)
+    ctx.fail_node("input {} are no row starts", i);
   std::vector<std::int64_t> rows;
   for (std::size_t row = 0; row + 1 < partition.size(); ++row) {
     rows.insert(rows.end(), static_cast<std::size_t>(partition[row + 1] - partition[row]), static_cast<std::int64_t>(row));
@@ -191,12 +201,14 @@ std::int64_t longest_row(const std::vector<std::int64_t>& rows) {
 }
 
 // Where every element of the next axis lies in the result; -1 for one that is cut off or whose parent is.
-std::vector<std::int64_t> place(const EvalContext& ctx, const std::vector<std::int64_t>& parents, const std::vector<std::int64_t>& rows, std::int64_t size) {
+std::vector<std::int64_t> place(const EvalContext& ctx, const std::vector<std::int64_t>& parents,
+                                const std::vector<std::int64_t>& rows, std::int64_t size) {
   std::vector<std::int64_t> result(rows.size(), -1);
   std::int64_t position = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     position = i > 0 && rows[i] == rows[i - 1] ? position + 1 : 0;
-    if (rows[i] >= static_cast<std::int64_t>(parents.size())) ctx.fail_node("row {} does not exist, there are {}", rows[i], parents.size());
+    if (rows[i] >= static_cast<std::int64_t>(parents.size()))
+      ctx.fail_node("row {} does not exist, there are {}", rows[i], parents.size());
     const std::int64_t parent = parents[static_cast<std::size_t>(rows[i])];
     if (parent >= 0 && position < size) result[i] = parent * size + position;
   }
@@ -206,7 +218,8 @@ std::vector<std::int64_t> place(const EvalContext& ctx, const std::vector<std::i
 void evaluate_ragged_to_tensor(EvalContext& ctx) {
   const auto types = ctx.attrs().get<std::vector<std::string>>("row_partition_types");
   const Tensor values = ctx.input(1), fallback = ctx.input(2);
-  if (types.empty() || ctx.num_inputs() != 3 + static_cast<int>(types.size())) ctx.fail_node("{} row partition types are given for {} inputs", types.size(), ctx.num_inputs());
+  if (types.empty() || ctx.num_inputs() != 3 + static_cast<int>(types.size()))
+    ctx.fail_node("{} row partition types are given for {} inputs", types.size(), ctx.num_inputs());
   if (values.rank() < 1) ctx.fail_node("the values are {}", values.describe());
   std::size_t next = 0;
   std::int64_t first = 0;
@@ -223,11 +236,13 @@ void evaluate_ragged_to_tensor(EvalContext& ctx) {
   std::vector<std::int64_t> wanted(static_cast<std::size_t>(ragged + values.rank()), -1);
   if (ctx.input(0).rank() == 1) {
     wanted = ctx.integers(0);
-    if (static_cast<int>(wanted.size()) != ragged + values.rank()) ctx.fail_node("shape has {} sizes, {} are needed", wanted.size(), ragged + values.rank());
+    if (static_cast<int>(wanted.size()) != ragged + values.rank())
+      ctx.fail_node("shape has {} sizes, {} are needed", wanted.size(), ragged + values.rank());
   }
   Shape shape{wanted[0] >= 0 ? wanted[0] : first};
   std::vector<std::int64_t> places(static_cast<std::size_t>(first));
-  for (std::size_t i = 0; i < places.size(); ++i) places[i] = static_cast<std::int64_t>(i) < shape[0] ? static_cast<std::int64_t>(i) : -1;
+  for (std::size_t i = 0; i < places.size(); ++i)
+    places[i] = static_cast<std::int64_t>(i) < shape[0] ? static_cast<std::int64_t>(i) : -1;
   for (int level = 0; level < ragged; ++level) {
     const auto& rows = levels[static_cast<std::size_t>(level)];
     const std::int64_t size = wanted[static_cast<std::size_t>(level) + 1];
@@ -241,13 +256,16 @@ void evaluate_ragged_to_tensor(EvalContext& ctx) {
     const std::int64_t size = wanted[static_cast<std::size_t>(ragged + d)];
     if (size >= 0 && size != values.dim(d)) ctx.fail_node("shape wants {} where the values have {}", size, values.dim(d));
   }
-  if (places.size() > static_cast<std::size_t>(values.dim(0))) ctx.fail_node("the row partitions hold {} elements, the values {}", places.size(), values.dim(0));
-  if (broadcast_shape(ctx, element, fallback.shape()) != element) ctx.fail_node("the default {} does not broadcast to {}", fallback.describe(), element.to_string());
+  if (places.size() > static_cast<std::size_t>(values.dim(0)))
+    ctx.fail_node("the row partitions hold {} elements, the values {}", places.size(), values.dim(0));
+  if (broadcast_shape(ctx, element, fallback.shape()) != element)
+    ctx.fail_node("the default {} does not broadcast to {}", fallback.describe(), element.to_string());
   Tensor output(values.dtype(), shape);
   Walk from{0, std::vector<std::int64_t>(static_cast<std::size_t>(shape.rank()), 0)};
   const std::vector<std::int64_t> strides = row_major_strides(fallback.shape());
   for (int d = 0; d < fallback.rank(); ++d) {
-    if (fallback.dim(d) != 1) from.strides[static_cast<std::size_t>(shape.rank() - fallback.rank() + d)] = strides[static_cast<std::size_t>(d)];
+    if (fallback.dim(d) != 1)
+      from.strides[static_cast<std::size_t>(shape.rank() - fallback.rank() + d)] = strides[static_cast<std::size_t>(d)];
   }
   copy_walk(shape, output, {0, row_major_strides(shape)}, fallback, from);
   const std::int64_t inner = element.num_elements();
@@ -262,7 +280,9 @@ void infer_ragged_to_sparse(InferContext& ctx) {
   if (ctx.num_inputs() < 2) ctx.fail_node("has {} inputs, needs at least 2", ctx.num_inputs());
   const int ragged = ctx.num_inputs() - 1;
   const PartialShape& values = ctx.input_shape(ragged);
-  const Dim count = values.num_elements() ? Dim(*values.num_elements()) : values.known_rank() && values.rank() == 1 ? values[0] : ctx.fresh();
+  const Dim count = values.num_elements()                       ? Dim(*values.num_elements())
+                    : values.known_rank() && values.rank() == 1 ? values[0]
+                                                                : ctx.fresh();
   const Dim rank = values.known_rank() ? Dim(ragged + values.rank()) : ctx.fresh();
   ctx.set_output(0, DataType::kInt64, PartialShape{count, rank});
   ctx.set_output(1, ctx.input_dtype(ragged), PartialShape{count});

@@ -27,8 +27,8 @@ std::vector<float> floats(const Tensor& tensor) {
 }
 
 // rows [batch, columns] = [a | b] w + bias, w [width of a + width of b, columns].
-std::vector<double> affine(const float* a, std::int64_t a_width, const float* b, std::int64_t b_width, std::int64_t batch, const std::vector<float>& w,
-                           const std::vector<float>& bias) {
+std::vector<double> affine(const float* a, std::int64_t a_width, const float* b, std::int64_t b_width, std::int64_t batch,
+                           const std::vector<float>& w, const std::vector<float>& bias) {
   const auto columns = static_cast<std::int64_t>(bias.size());
   std::vector<double> result(static_cast<std::size_t>(batch * columns));
   for (std::int64_t row = 0; row < batch; ++row) {
@@ -43,7 +43,8 @@ std::vector<double> affine(const float* a, std::int64_t a_width, const float* b,
   return result;
 }
 
-// The operands of an LSTM after x: state, output, w [inputs + cells, 4 * cells], peepholes wci, wcf, wco [cells], b [4 * cells].
+// The operands of an LSTM after x: state, output, w [inputs + cells, 4 * cells], peepholes wci, wcf, wco [cells], b [4 *
+// cells].
 struct Lstm {
   std::int64_t inputs = 0, cells = 0, batch = 0;
   std::vector<float> state, output, w, wci, wcf, wco, b;
@@ -68,7 +69,8 @@ LstmStep step(const Lstm& lstm, const float* x, const std::vector<float>& state,
     const double previous = state[n];
     const double in = sigmoid(gate(0) + (lstm.peephole ? previous * lstm.wci[c] : 0.0));
     const double candidate = std::tanh(gate(lstm.gate_of_cell));
-    const double forget = sigmoid(gate(lstm.gate_of_forget) + lstm.forget_bias + (lstm.peephole ? previous * lstm.wcf[c] : 0.0));
+    const double forget =
+        sigmoid(gate(lstm.gate_of_forget) + lstm.forget_bias + (lstm.peephole ? previous * lstm.wcf[c] : 0.0));
     double next = candidate * in + previous * forget;
     if (lstm.clip > 0) next = std::clamp(next, -lstm.clip, lstm.clip);
     const double out = sigmoid(gate(3) + (lstm.peephole ? next * lstm.wco[c] : 0.0));
@@ -91,11 +93,14 @@ Lstm read_lstm(const EvalContext& ctx, int first, std::int64_t batch, std::int64
   expect_rank(ctx, first, 2);
   lstm.cells = ctx.input(first).dim(1);
   const Shape row{lstm.cells};
-  const Shape wanted[] = {Shape{batch, lstm.cells}, Shape{batch, lstm.cells}, Shape{inputs + lstm.cells, 4 * lstm.cells}, row, row, row, Shape{4 * lstm.cells}};
+  const Shape wanted[] = {
+      Shape{batch, lstm.cells}, Shape{batch, lstm.cells}, Shape{inputs + lstm.cells, 4 * lstm.cells}, row, row, row,
+      Shape{4 * lstm.cells}};
   std::vector<float>* const to[] = {&lstm.state, &lstm.output, &lstm.w, &lstm.wci, &lstm.wcf, &lstm.wco, &lstm.b};
   for (int i = 0; i < 7; ++i) {
     const Tensor& operand = ctx.input(first + i);
-    if (operand.shape() != wanted[i]) ctx.fail_node("input {} is {}, shape {} is needed", first + i, operand.describe(), wanted[i].to_string());
+    if (operand.shape() != wanted[i])
+      ctx.fail_node("input {} is {}, shape {} is needed", first + i, operand.describe(), wanted[i].to_string());
     *to[i] = floats(operand);
   }
   const bool second = ctx.attrs().get_or<bool>("gates_ifco", false);
@@ -158,8 +163,8 @@ void evaluate_block_lstm(EvalContext& ctx) {
   }
 }
 
-// gru_block_cell: x [batch, inputs], h [batch, cells], w_ru [inputs + cells, 2 * cells], w_c [inputs + cells, cells], b_ru, b_c.
-// Outputs r, u, c, h.
+// gru_block_cell: x [batch, inputs], h [batch, cells], w_ru [inputs + cells, 2 * cells], w_c [inputs + cells, cells], b_ru,
+// b_c. Outputs r, u, c, h.
 void infer_gru_block_cell(InferContext& ctx) {
   ctx.expect_inputs(6);
   for (int i = 0; i < 4; ++i) ctx.expect_rank(i, 2);
@@ -171,11 +176,13 @@ void evaluate_gru_block_cell(EvalContext& ctx) {
   expect_rank(ctx, 0, 2);
   expect_rank(ctx, 1, 2);
   const std::int64_t batch = ctx.input(0).dim(0), inputs = ctx.input(0).dim(1), cells = ctx.input(1).dim(1);
-  const Shape wanted[] = {Shape{batch, cells}, Shape{inputs + cells, 2 * cells}, Shape{inputs + cells, cells}, Shape{2 * cells}, Shape{cells}};
+  const Shape wanted[] = {Shape{batch, cells}, Shape{inputs + cells, 2 * cells}, Shape{inputs + cells, cells},
+                          Shape{2 * cells}, Shape{cells}};
   std::vector<float> operands[6];
   operands[0] = floats(ctx.input(0));
   for (int i = 1; i < 6; ++i) {
-    if (ctx.input(i).shape() != wanted[i - 1]) ctx.fail_node("input {} is {}, shape {} is needed", i, ctx.input(i).describe(), wanted[i - 1].to_string());
+    if (ctx.input(i).shape() != wanted[i - 1])
+      ctx.fail_node("input {} is {}, shape {} is needed", i, ctx.input(i).describe(), wanted[i - 1].to_string());
     operands[i] = floats(ctx.input(i));
   }
   const auto& [x, h, w_ru, w_c, b_ru, b_c] = operands;
@@ -183,7 +190,8 @@ void evaluate_gru_block_cell(EvalContext& ctx) {
   std::vector<float> r(count), u(count), c(count), next(count), reset(count);
   const std::vector<double> gates = affine(x.data(), inputs, h.data(), cells, batch, w_ru, b_ru);
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t row = i / static_cast<std::size_t>(cells), cell = i % static_cast<std::size_t>(cells), width = static_cast<std::size_t>(cells);
+    const std::size_t row = i / static_cast<std::size_t>(cells), cell = i % static_cast<std::size_t>(cells),
+                      width = static_cast<std::size_t>(cells);
     r[i] = static_cast<float>(sigmoid(gates[row * 2 * width + cell]));
     u[i] = static_cast<float>(sigmoid(gates[row * 2 * width + width + cell]));
     reset[i] = r[i] * h[i];

@@ -31,7 +31,8 @@ std::optional<std::vector<Entry>> entries_of_constant(const Tensor& tensor) {
 
 std::optional<std::vector<Entry>> entries_of(const InferContext& ctx, ir::Value value, int depth = 0);
 
-std::optional<std::vector<Entry>> entries_of_operands(const InferContext& ctx, const ir::Node& node, std::size_t count, int depth) {
+std::optional<std::vector<Entry>> entries_of_operands(const InferContext& ctx, const ir::Node& node, std::size_t count,
+                                                      int depth) {
   std::vector<Entry> entries;
   for (std::size_t i = 0; i < std::min(count, node.inputs.size()); ++i) {
     const auto part = entries_of(ctx, node.inputs[i], depth + 1);

@@ -1,5 +1,5 @@
-// Images at another size: nearest, bilinear, bicubic, area, and separable kernels with scale and translation. All but the nearest
-// give float32.
+// Images at another size: nearest, bilinear, bicubic, area, and separable kernels with scale and translation. All but the
+// nearest give float32.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -100,7 +100,8 @@ void blend(EvalContext& ctx, const Tensor& images, const Blends& rows, const Ble
         std::ranges::fill(line, 0.0);
         for (std::size_t k = 0; k < row.indices.size(); ++k) {
           const T* source = x + (at / height_out * images.dim(1) + row.indices[k]) * width * channels;
-          for (std::size_t i = 0; i < line.size(); ++i) line[i] += row.weights[k] * static_cast<double>(static_cast<ComputeType<T>>(source[i]));
+          for (std::size_t i = 0; i < line.size(); ++i)
+            line[i] += row.weights[k] * static_cast<double>(static_cast<ComputeType<T>>(source[i]));
         }
         for (std::int64_t o = 0; o < width_out; ++o) {
           const Blend& column = columns[static_cast<std::size_t>(o)];
@@ -233,7 +234,8 @@ Kernel kernel_of(const ir::Attrs& attrs) {
   fail(ErrorCode::kInvalidModel, "kernel_type \"{}\" is unknown", name);
 }
 
-Blends kernel_blends(const Kernel& kernel, bool antialias, std::int64_t in, std::int64_t out, float scale, float translation) {
+Blends kernel_blends(const Kernel& kernel, bool antialias, std::int64_t in, std::int64_t out, float scale,
+                     float translation) {
   const float step = 1.0f / scale, origin = -step * translation;
   const float stretch = antialias ? std::max(step, 1.0f) : 1.0f;
   const float reach = kernel.radius * stretch;
@@ -281,10 +283,8 @@ constexpr ir::OpDef kOps[] = {
 };
 
 constexpr ImportRule kRules[] = {
-    {"ResizeNearestNeighbor", "resize_nearest"},
-    {"ResizeBilinear", "resize_bilinear"},
-    {"ResizeBicubic", "resize_bicubic"},
-    {"ResizeArea", "resize_area"},
+    {"ResizeNearestNeighbor", "resize_nearest"},  {"ResizeBilinear", "resize_bilinear"},
+    {"ResizeBicubic", "resize_bicubic"},          {"ResizeArea", "resize_area"},
     {"ScaleAndTranslate", "scale_and_translate"},
 };
 

@@ -1,9 +1,9 @@
 // Writing slices by index: into zeros, or into a copy of a tensor.
 #include <algorithm>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -44,7 +44,8 @@ T combine(Mode mode, const T& a, const T& b) {
     if (mode == Mode::kAdd) return a + b;
     if (mode == Mode::kSub) return a - b;
   } else {
-    using C = std::conditional_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, std::make_unsigned<T>, TypeTag<ComputeType<T>>>::type;
+    using C = std::conditional_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, std::make_unsigned<T>,
+                                 TypeTag<ComputeType<T>>>::type;
     switch (mode) {
       case Mode::kAdd:
         return static_cast<T>(static_cast<C>(a) + static_cast<C>(b));
@@ -76,8 +77,8 @@ Targets find_targets(EvalContext& ctx, const Shape& shape, int indices_operand, 
   Shape expected(std::vector<std::int64_t>(indices.shape().begin(), indices.shape().end() - 1));
   for (int i = static_cast<int>(depth); i < shape.rank(); ++i) expected.push_back(shape[i]);
   if (updates.shape() != expected) {
-    ctx.fail_node("updates are {}, indices {} into shape {} need {}", updates.describe(), indices.describe(), shape.to_string(),
-                  expected.to_string());
+    ctx.fail_node("updates are {}, indices {} into shape {} need {}", updates.describe(), indices.describe(),
+                  shape.to_string(), expected.to_string());
   }
   const bool ignore = ctx.attrs().get_or<std::string>("bad_indices_policy", "") == "IGNORE";
   const std::vector<std::int64_t> index = ctx.integers(indices_operand);
@@ -122,7 +123,8 @@ void evaluate_scatter_nd(EvalContext& ctx) {
 void evaluate_tensor_scatter(EvalContext& ctx) {
   const Mode mode = mode_of(ctx.attrs());
   const Tensor updates = ctx.input(2);
-  if (updates.dtype() != ctx.input(0).dtype()) ctx.fail_node("updates are {} for {}", updates.describe(), ctx.input(0).describe());
+  if (updates.dtype() != ctx.input(0).dtype())
+    ctx.fail_node("updates are {} for {}", updates.describe(), ctx.input(0).describe());
   const Targets targets = find_targets(ctx, ctx.input(0).shape(), 1, updates);
   Tensor output = ctx.take_input(0);
   if (!output.sole_owner()) output = output.clone();
@@ -132,7 +134,11 @@ void evaluate_tensor_scatter(EvalContext& ctx) {
 
 template <char kFirst>
 void set_mode(ir::Attrs& attrs) {
-  constexpr const char* name = kFirst == 'u' ? "update" : kFirst == 'a' ? "add" : kFirst == 's' ? "sub" : kFirst == 'i' ? "min" : "max";
+  constexpr const char* name = kFirst == 'u'   ? "update"
+                               : kFirst == 'a' ? "add"
+                               : kFirst == 's' ? "sub"
+                               : kFirst == 'i' ? "min"
+                                               : "max";
   attrs.set("mode", std::string(name));
 }
 

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <limits>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/reshape.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -100,7 +100,8 @@ void evaluate_reshape(EvalContext& ctx) {
 std::vector<bool> squeezed_axes(const std::vector<std::int64_t>& listed, int rank) {
   std::vector<bool> squeezed(static_cast<std::size_t>(rank), listed.empty());
   for (std::int64_t axis : listed) {
-    if (axis < -rank || axis >= rank) fail(ErrorCode::kInvalidModel, "squeeze axis {} is outside [-{}, {})", axis, rank, rank);
+    if (axis < -rank || axis >= rank)
+      fail(ErrorCode::kInvalidModel, "squeeze axis {} is outside [-{}, {})", axis, rank, rank);
     squeezed[static_cast<std::size_t>(axis < 0 ? axis + rank : axis)] = true;
   }
   return squeezed;
@@ -261,7 +262,8 @@ void infer_like(InferContext& ctx) {
 
 void evaluate_zeros_like(EvalContext& ctx) {
   const DataType dtype = ctx.input(0).dtype();
-  if (dtype == DataType::kResource || dtype == DataType::kVariant) ctx.fail_node("there is no zero of {}", dtype_name(dtype));
+  if (dtype == DataType::kResource || dtype == DataType::kVariant)
+    ctx.fail_node("there is no zero of {}", dtype_name(dtype));
   set_zero(ctx.allocate(0, dtype, ctx.input(0).shape()));
 }
 

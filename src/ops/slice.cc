@@ -1,9 +1,9 @@
 // Cutting tensors: slices, splits and unpacking.
 #include <algorithm>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -74,7 +74,8 @@ void evaluate_slice(EvalContext& ctx) {
 int output_count(const ir::Attrs& attrs, std::string_view name) {
   const auto count = attrs.get<std::int64_t>(name);
   constexpr std::int64_t kMax = 1 << 20;
-  if (count < 0 || count > kMax) fail(ErrorCode::kInvalidModel, "attribute \"{}\" is {}, outside [0, {}]", name, count, kMax);
+  if (count < 0 || count > kMax)
+    fail(ErrorCode::kInvalidModel, "attribute \"{}\" is {}, outside [0, {}]", name, count, kMax);
   return static_cast<int>(count);
 }
 
@@ -115,7 +116,8 @@ void infer_split(InferContext& ctx) {
     if (const auto known = known_integer(ctx, 0)) {
       const int axis = ir::normalize_axis(ctx, *known, part.rank());
       if (part[axis].known()) {
-        if (part[axis].size() % count != 0) ctx.fail_node("axis {} of {} cannot be split in {}", axis, part.to_string(), count);
+        if (part[axis].size() % count != 0)
+          ctx.fail_node("axis {} of {} cannot be split in {}", axis, part.to_string(), count);
         part[axis] = part[axis].size() / count;
       } else if (count > 1) {
         part[axis] = ctx.fresh();
@@ -134,7 +136,8 @@ void evaluate_split(EvalContext& ctx) {
   const Tensor input = ctx.input(1);
   const int axis = ctx.normalize_axis(ctx.integer(0), input.rank());
   const int count = ctx.num_outputs();
-  if (count < 1 || input.dim(axis) % count != 0) ctx.fail_node("axis {} of {} cannot be split in {}", axis, input.describe(), count);
+  if (count < 1 || input.dim(axis) % count != 0)
+    ctx.fail_node("axis {} of {} cannot be split in {}", axis, input.describe(), count);
   if (count == 1) return ctx.set_output(0, input);
   deliver_parts(ctx, input, axis, std::vector<std::int64_t>(static_cast<std::size_t>(count), input.dim(axis) / count));
 }
@@ -147,7 +150,8 @@ void infer_split_v(InferContext& ctx) {
   const PartialShape shape = ctx.input_shape(0);
   const auto known_axis = known_integer(ctx, 2);
   auto sizes = known_integers(ctx, 1);
-  if (sizes && static_cast<int>(sizes->size()) != count) ctx.fail_node("{} sizes are given for {} parts", sizes->size(), count);
+  if (sizes && static_cast<int>(sizes->size()) != count)
+    ctx.fail_node("{} sizes are given for {} parts", sizes->size(), count);
   const bool placed = shape.known_rank() && known_axis;
   const int axis = placed ? ir::normalize_axis(ctx, *known_axis, shape.rank()) : 0;
   if (placed && sizes && shape[axis].known()) {
@@ -163,7 +167,8 @@ void infer_split_v(InferContext& ctx) {
     }
     ctx.set_output(i, ctx.input_dtype(0), std::move(part));
   }
-  if (placed && sizes && std::ranges::none_of(*sizes, [](std::int64_t size) { return size < 0; })) pass_part_dims(ctx, 0, *sizes);
+  if (placed && sizes && std::ranges::none_of(*sizes, [](std::int64_t size) { return size < 0; }))
+    pass_part_dims(ctx, 0, *sizes);
 }
 
 void evaluate_split_v(EvalContext& ctx) {
@@ -206,7 +211,8 @@ void infer_unpack(InferContext& ctx) {
     part.dims().erase(part.dims().begin() + axis);
   }
   for (int i = 0; i < count; ++i) ctx.set_output(i, ctx.input_dtype(0), part);
-  if (part.known_rank() && part.rank() == 0) pass_part_dims(ctx, 0, std::vector<std::int64_t>(static_cast<std::size_t>(count), 1));
+  if (part.known_rank() && part.rank() == 0)
+    pass_part_dims(ctx, 0, std::vector<std::int64_t>(static_cast<std::size_t>(count), 1));
 }
 
 void evaluate_unpack(EvalContext& ctx) {

@@ -59,7 +59,8 @@ void evaluate_softmax(EvalContext& ctx) {
         const double log_sum = std::log(sum);
         for (std::int64_t i = 0; i < length; ++i) {
           const double shifted = row[static_cast<std::size_t>(i)];
-          y[r * length + i] = static_cast<T>(static_cast<ComputeType<T>>(kLog ? shifted - log_sum : std::exp(shifted) / sum));
+          y[r * length + i] =
+              static_cast<T>(static_cast<ComputeType<T>>(kLog ? shifted - log_sum : std::exp(shifted) / sum));
         }
       }
     });
@@ -90,7 +91,8 @@ Tensor broadcast_matrix(const Tensor& tensor, const Shape& shape) {
   Walk from{0, std::vector<std::int64_t>(2, 0)};
   const std::vector<std::int64_t> strides = row_major_strides(tensor.shape());
   for (int i = 0; i < tensor.rank(); ++i) {
-    if (tensor.dim(i) != 1) from.strides[static_cast<std::size_t>(i + 2 - tensor.rank())] = strides[static_cast<std::size_t>(i)];
+    if (tensor.dim(i) != 1)
+      from.strides[static_cast<std::size_t>(i + 2 - tensor.rank())] = strides[static_cast<std::size_t>(i)];
   }
   copy_walk(shape, result, {0, row_major_strides(shape)}, tensor, from);
   return result;
@@ -100,7 +102,8 @@ void evaluate_cross_entropy(EvalContext& ctx) {
   const Shape shape = broadcast_shape(ctx, ctx.input(0).shape(), ctx.input(1).shape());
   if (shape.rank() != 2) ctx.fail_node("features and labels must have rank 2, they broadcast to {}", shape.to_string());
   const Tensor features = broadcast_matrix(ctx.input(0), shape), labels = broadcast_matrix(ctx.input(1), shape);
-  if (features.dtype() != labels.dtype()) ctx.fail_node("features are {}, labels {}", features.describe(), labels.describe());
+  if (features.dtype() != labels.dtype())
+    ctx.fail_node("features are {}, labels {}", features.describe(), labels.describe());
   const std::int64_t classes = shape[1];
   Tensor& loss = ctx.allocate(0, features.dtype(), Shape{shape[0]});
   Tensor& gradient = ctx.allocate(1, features.dtype(), shape);
@@ -139,7 +142,8 @@ void evaluate_sparse_cross_entropy(EvalContext& ctx) {
   const Tensor features = ctx.input(0);
   const std::vector<std::int64_t> labels = ctx.integers(1);
   const std::int64_t batch = features.dim(0), classes = features.dim(1);
-  if (static_cast<std::int64_t>(labels.size()) != batch) ctx.fail_node("{} labels are given for {}", labels.size(), features.describe());
+  if (static_cast<std::int64_t>(labels.size()) != batch)
+    ctx.fail_node("{} labels are given for {}", labels.size(), features.describe());
   if (classes == 0) ctx.fail_node("there are no classes: {}", features.describe());
   for (std::int64_t label : labels) {
     if (label < 0 || label >= classes) ctx.fail_node("label {} is outside [0, {})", label, classes);
@@ -154,7 +158,8 @@ void evaluate_sparse_cross_entropy(EvalContext& ctx) {
       const double sum = shift_row(features.flat<T>().data() + r * classes, classes, row.data());
       for (std::int64_t c = 0; c < classes; ++c) {
         const double probability = std::exp(row[static_cast<std::size_t>(c)]) / sum;
-        gradient.flat<T>()[static_cast<std::size_t>(r * classes + c)] = from_double<T>(probability - (c == label ? 1.0 : 0.0));
+        gradient.flat<T>()[static_cast<std::size_t>(r * classes + c)] =
+            from_double<T>(probability - (c == label ? 1.0 : 0.0));
       }
       loss.flat<T>()[static_cast<std::size_t>(r)] = from_double<T>(std::log(sum) - row[static_cast<std::size_t>(label)]);
     }

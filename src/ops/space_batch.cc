@@ -1,9 +1,9 @@
 // Moving blocks of space into the batch or into the channels, and back.
 #include <algorithm>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -40,11 +40,13 @@ Blocks blocks_of(const EvalContext& ctx) {
 
 std::int64_t check_blocks(const Blocks& blocks, int rank) {
   if (blocks.borders.size() != 2 * blocks.sizes.size() || blocks.axes() + 1 > rank) {
-    fail(ErrorCode::kInvalidArgument, "{} block sizes and {} borders do not fit rank {}", blocks.sizes.size(), blocks.borders.size(), rank);
+    fail(ErrorCode::kInvalidArgument, "{} block sizes and {} borders do not fit rank {}", blocks.sizes.size(),
+         blocks.borders.size(), rank);
   }
   std::int64_t cells = 1;
   for (std::int64_t size : blocks.sizes) {
-    if (size < 1 || __builtin_mul_overflow(cells, size, &cells)) fail(ErrorCode::kInvalidArgument, "block size {} is invalid", size);
+    if (size < 1 || __builtin_mul_overflow(cells, size, &cells))
+      fail(ErrorCode::kInvalidArgument, "block size {} is invalid", size);
   }
   for (std::int64_t border : blocks.borders) {
     if (border < 0 || border > std::int64_t{1} << 46) fail(ErrorCode::kInvalidArgument, "pad or crop {} is invalid", border);
@@ -72,12 +74,14 @@ Shape batched_shape(const Blocks& blocks, const Shape& input) {
 Shape spaced_shape(const Blocks& blocks, const Shape& input) {
   Shape result = input;
   const std::int64_t cells = check_blocks(blocks, input.rank());
-  if (input[0] % cells != 0) fail(ErrorCode::kInvalidArgument, "the batch {} is no multiple of {} block cells", input[0], cells);
+  if (input[0] % cells != 0)
+    fail(ErrorCode::kInvalidArgument, "the batch {} is no multiple of {} block cells", input[0], cells);
   result[0] = input[0] / cells;
   for (int i = 0; i < blocks.axes(); ++i) {
     const auto at = static_cast<std::size_t>(i);
     std::int64_t whole = 0;
-    if (__builtin_mul_overflow(input[i + 1], blocks.sizes[at], &whole)) fail(ErrorCode::kInvalidArgument, "the result is too large");
+    if (__builtin_mul_overflow(input[i + 1], blocks.sizes[at], &whole))
+      fail(ErrorCode::kInvalidArgument, "the result is too large");
     result[i + 1] = whole - blocks.borders[2 * at] - blocks.borders[2 * at + 1];
     if (result[i + 1] < 0) fail(ErrorCode::kInvalidArgument, "crops exceed the size {}", whole);
   }
@@ -109,7 +113,8 @@ void infer_blocks(InferContext& ctx, ShapeOf shape_of) {
     if (shape[i].known()) continue;
     const bool untouched = i > blocks->axes() || (i == 0 && cells == 1) ||
                            (i > 0 && blocks->sizes[static_cast<std::size_t>(i - 1)] == 1 &&
-                            blocks->borders[static_cast<std::size_t>(2 * i - 2)] == 0 && blocks->borders[static_cast<std::size_t>(2 * i - 1)] == 0);
+                            blocks->borders[static_cast<std::size_t>(2 * i - 2)] == 0 &&
+                            blocks->borders[static_cast<std::size_t>(2 * i - 1)] == 0);
     result[i] = untouched ? shape[i] : ctx.fresh();
   }
   ctx.set_output(0, ctx.input_dtype(0), std::move(result));
@@ -118,8 +123,8 @@ void infer_blocks(InferContext& ctx, ShapeOf shape_of) {
 void infer_space_to_batch(InferContext& ctx) { infer_blocks(ctx, batched_shape); }
 void infer_batch_to_space(InferContext& ctx) { infer_blocks(ctx, spaced_shape); }
 
-// Copies between a tensor in space and one in batches: cell c of the batch holds every block's c-th element. Outside of `space`
-// nothing is copied.
+// Copies between a tensor in space and one in batches: cell c of the batch holds every block's c-th element. Outside of
+// `space` nothing is copied.
 template <class CopyBox>
 void for_each_cell(const Blocks& blocks, const Shape& space, const Shape& batched, CopyBox&& copy_box) {
   const std::vector<std::int64_t> space_strides = row_major_strides(space), batch_strides = row_major_strides(batched);
@@ -191,7 +196,8 @@ void infer_depth(InferContext& ctx) {
   std::vector<Dim> dims = ctx.input_shape(0).dims();
   const auto scale = [&](int axis, std::int64_t factor, bool up) {
     Dim& dim = dims[static_cast<std::size_t>(axis)];
-    if (!up && dim.known() && dim.size() % factor != 0) ctx.fail_node("axis {} of size {} is no multiple of {}", axis, dim.size(), factor);
+    if (!up && dim.known() && dim.size() % factor != 0)
+      ctx.fail_node("axis {} of size {} is no multiple of {}", axis, dim.size(), factor);
     if (up) {
       dim = multiply(ctx, dim, factor);
     } else if (factor != 1) {
@@ -212,7 +218,8 @@ void evaluate_depth(EvalContext& ctx) {
   expect_rank(ctx, 0, axes.rank);
   // `space` has the larger plane, `depth` the more channels.
   Shape shape = input.shape();
-  if (kToDepth ? shape[axes.height] % block != 0 || shape[axes.width] % block != 0 : shape[axes.channel] % (block * block) != 0) {
+  if (kToDepth ? shape[axes.height] % block != 0 || shape[axes.width] % block != 0
+               : shape[axes.channel] % (block * block) != 0) {
     ctx.fail_node("{} does not divide into blocks of {}", input.describe(), block);
   }
   for (int axis : {axes.height, axes.width}) {
@@ -220,20 +227,24 @@ void evaluate_depth(EvalContext& ctx) {
     if (!kToDepth && __builtin_mul_overflow(shape[axis], block, &shape[axis])) ctx.fail_node("the result is too large");
   }
   if (!kToDepth) shape[axes.channel] /= block * block;
-  if (kToDepth && __builtin_mul_overflow(shape[axes.channel], block * block, &shape[axes.channel])) ctx.fail_node("the result is too large");
+  if (kToDepth && __builtin_mul_overflow(shape[axes.channel], block * block, &shape[axes.channel]))
+    ctx.fail_node("the result is too large");
   Tensor& output = ctx.allocate(0, input.dtype(), shape);
   const Shape& space = kToDepth ? input.shape() : shape;
   const Shape& depth = kToDepth ? shape : input.shape();
   const auto space_strides = row_major_strides(space), depth_strides = row_major_strides(depth);
-  const auto stride = [](const std::vector<std::int64_t>& strides, int axis) { return strides[static_cast<std::size_t>(axis)]; };
+  const auto stride = [](const std::vector<std::int64_t>& strides, int axis) {
+    return strides[static_cast<std::size_t>(axis)];
+  };
   const Shape box{space[0], depth[axes.height], block, depth[axes.width], block, space[axes.channel]};
   const std::int64_t cell = space[axes.channel] * stride(depth_strides, axes.channel);
-  const Walk in_space{0,
-                      {space_strides[0], stride(space_strides, axes.height) * block, stride(space_strides, axes.height),
-                       stride(space_strides, axes.width) * block, stride(space_strides, axes.width), stride(space_strides, axes.channel)}};
+  const Walk in_space{
+      0,
+      {space_strides[0], stride(space_strides, axes.height) * block, stride(space_strides, axes.height),
+       stride(space_strides, axes.width) * block, stride(space_strides, axes.width), stride(space_strides, axes.channel)}};
   const Walk in_depth{0,
-                      {depth_strides[0], stride(depth_strides, axes.height), cell * block, stride(depth_strides, axes.width), cell,
-                       stride(depth_strides, axes.channel)}};
+                      {depth_strides[0], stride(depth_strides, axes.height), cell * block, stride(depth_strides, axes.width),
+                       cell, stride(depth_strides, axes.channel)}};
   copy_walk(box, output, kToDepth ? in_depth : in_space, input, kToDepth ? in_space : in_depth);
 }
 
@@ -245,12 +256,8 @@ constexpr ir::OpDef kOps[] = {
 };
 
 constexpr ImportRule kRules[] = {
-    {"SpaceToBatch", "space_to_batch"},
-    {"SpaceToBatchND", "space_to_batch"},
-    {"BatchToSpace", "batch_to_space"},
-    {"BatchToSpaceND", "batch_to_space"},
-    {"SpaceToDepth", "space_to_depth"},
-    {"DepthToSpace", "depth_to_space"},
+    {"SpaceToBatch", "space_to_batch"},   {"SpaceToBatchND", "space_to_batch"}, {"BatchToSpace", "batch_to_space"},
+    {"BatchToSpaceND", "batch_to_space"}, {"SpaceToDepth", "space_to_depth"},   {"DepthToSpace", "depth_to_space"},
 };
 
 }  // namespace

@@ -29,8 +29,8 @@ std::int64_t offset_of(const EvalContext& ctx, std::span<const std::int64_t> coo
   return offset;
 }
 
-// sparse_to_dense: indices (a scalar, a vector or [n, rank]), shape, values (a scalar or [n]), the value elsewhere. With attribute
-// validate_indices the indices must be sorted and distinct.
+// sparse_to_dense: indices (a scalar, a vector or [n, rank]), shape, values (a scalar or [n]), the value elsewhere. With
+// attribute validate_indices the indices must be sorted and distinct.
 void infer_sparse_to_dense(InferContext& ctx) {
   ctx.expect_inputs(4);
   ctx.set_output(0, ctx.input_dtype(2), listed_shape(ctx, 1));
@@ -42,16 +42,20 @@ void evaluate_sparse_to_dense(EvalContext& ctx) {
   if (indices.rank() > 2) ctx.fail_node("the indices are {}", indices.describe());
   const std::int64_t count = indices.rank() > 0 ? indices.dim(0) : 1;
   const std::int64_t depth = indices.rank() == 2 ? indices.dim(1) : 1;
-  if (depth != shape.rank()) ctx.fail_node("indices {} have {} coordinates for shape {}", indices.describe(), depth, shape.to_string());
-  if (values.rank() > 1 || (values.rank() == 1 && values.dim(0) != count)) ctx.fail_node("values are {} for {} indices", values.describe(), count);
-  if (fallback.rank() != 0 || fallback.dtype() != values.dtype()) ctx.fail_node("the default value is {}", fallback.describe());
+  if (depth != shape.rank())
+    ctx.fail_node("indices {} have {} coordinates for shape {}", indices.describe(), depth, shape.to_string());
+  if (values.rank() > 1 || (values.rank() == 1 && values.dim(0) != count))
+    ctx.fail_node("values are {} for {} indices", values.describe(), count);
+  if (fallback.rank() != 0 || fallback.dtype() != values.dtype())
+    ctx.fail_node("the default value is {}", fallback.describe());
   const std::vector<std::int64_t> coordinates = ctx.integers(0);
   const bool validate = ctx.attrs().get_or<bool>("validate_indices", true);
   Tensor& output = ctx.allocate(0, values.dtype(), shape);
   set_all(output, fallback);
   std::int64_t before = -1;
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t at = offset_of(ctx, std::span(coordinates).subspan(static_cast<std::size_t>(i * depth), static_cast<std::size_t>(depth)), shape);
+    const std::int64_t at = offset_of(
+        ctx, std::span(coordinates).subspan(static_cast<std::size_t>(i * depth), static_cast<std::size_t>(depth)), shape);
     if (validate && at <= before) ctx.fail_node("index {} is repeated or out of order", i);
     before = at;
     copy_range(output, at, values, values.rank() == 0 ? 0 : i, 1);
@@ -68,8 +72,10 @@ void check_sparse(const EvalContext& ctx, int first) {
   const Tensor& indices = ctx.input(first);
   const Tensor& values = ctx.input(first + 1);
   const Tensor& shape = ctx.input(first + 2);
-  if (indices.rank() != 2 || values.rank() != 1 || shape.rank() != 1 || indices.dim(0) != values.dim(0) || indices.dim(1) != shape.dim(0)) {
-    ctx.fail_node("indices {}, values {} and shape {} are no sparse tensor", indices.describe(), values.describe(), shape.describe());
+  if (indices.rank() != 2 || values.rank() != 1 || shape.rank() != 1 || indices.dim(0) != values.dim(0) ||
+      indices.dim(1) != shape.dim(0)) {
+    ctx.fail_node("indices {}, values {} and shape {} are no sparse tensor", indices.describe(), values.describe(),
+                  shape.describe());
   }
 }
 
@@ -79,7 +85,8 @@ void evaluate_sparse_tensor_dense_add(EvalContext& ctx) {
   const Shape shape = shape_operand(ctx, 2);
   const std::vector<std::int64_t> coordinates = ctx.integers(0);
   if (shape != ctx.input(3).shape() || values.dtype() != ctx.input(3).dtype()) {
-    ctx.fail_node("a sparse tensor {}{} cannot be added to {}", dtype_name(values.dtype()), shape.to_string(), ctx.input(3).describe());
+    ctx.fail_node("a sparse tensor {}{} cannot be added to {}", dtype_name(values.dtype()), shape.to_string(),
+                  ctx.input(3).describe());
   }
   Tensor output = ctx.input(3).clone();
   const auto depth = static_cast<std::size_t>(shape.rank());
@@ -88,7 +95,9 @@ void evaluate_sparse_tensor_dense_add(EvalContext& ctx) {
     using C = ComputeType<T>;
     const auto from = values.flat<T>();
     for (std::size_t i = 0; i < from.size(); ++i) {
-      T& to = output.flat<T>()[static_cast<std::size_t>(offset_of(ctx, std::span(coordinates).subspan(i * depth, depth), shape))];
+      T& to =
+          output
+              .flat<T>()[static_cast<std::size_t>(offset_of(ctx, std::span(coordinates).subspan(i * depth, depth), shape))];
       to = static_cast<T>(static_cast<C>(to) + static_cast<C>(from[i]));
     }
   });
@@ -177,7 +186,8 @@ void evaluate_sparse_fill_empty_rows(EvalContext& ctx) {
   }
   for (std::size_t i = 0; i < places.size(); ++i) {
     places[i] = next[static_cast<std::size_t>(coordinates[i * depth])]++;
-    std::copy_n(coordinates.begin() + static_cast<std::ptrdiff_t>(i * depth), depth, moved.begin() + places[i] * static_cast<std::ptrdiff_t>(depth));
+    std::copy_n(coordinates.begin() + static_cast<std::ptrdiff_t>(i * depth), depth,
+                moved.begin() + places[i] * static_cast<std::ptrdiff_t>(depth));
     copy_range(values, places[i], ctx.input(1), static_cast<std::int64_t>(i), 1);
   }
   ctx.set_output(0, int64_tensor(Shape{total, shape.rank()}, moved));

@@ -5,9 +5,9 @@
 #include "base/error.h"
 #include "ir/eval_context.h"
 #include "ir/infer_context.h"
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -67,7 +67,8 @@ void pass_dims(InferContext& ctx, const std::vector<SliceItem>& items, const Sli
     const auto entry = static_cast<std::size_t>(item.entry);
     const SliceRange range = slice_range(item, masks, (*spec.begin)[entry], (*spec.end)[entry], (*spec.strides)[entry],
                                          static_cast<std::int64_t>(dims->size()));
-    for (std::int64_t i = 0; i < range.count; ++i) picked.push_back((*dims)[static_cast<std::size_t>(range.start + i * range.stride)]);
+    for (std::int64_t i = 0; i < range.count; ++i)
+      picked.push_back((*dims)[static_cast<std::size_t>(range.start + i * range.stride)]);
   }
   ctx.set_dims(0, std::move(picked));
 }
@@ -139,7 +140,8 @@ SliceMasks slice_masks(const ir::Attrs& attrs) {
 
 std::vector<SliceItem> spread_slice(const SliceMasks& masks, int entries, int rank) {
   constexpr int kMaxEntries = 31;
-  if (entries > kMaxEntries) fail(ErrorCode::kInvalidArgument, "a slice has {} entries, at most {} are possible", entries, kMaxEntries);
+  if (entries > kMaxEntries)
+    fail(ErrorCode::kInvalidArgument, "a slice has {} entries, at most {} are possible", entries, kMaxEntries);
   int ellipses = 0, named = 0;
   for (int i = 0; i < entries; ++i) {
     if (has_bit(masks.ellipsis, i)) {
@@ -168,13 +170,14 @@ std::vector<SliceItem> spread_slice(const SliceMasks& masks, int entries, int ra
   return items;
 }
 
-SliceRange slice_range(const SliceItem& item, const SliceMasks& masks, std::int64_t begin, std::int64_t end, std::int64_t stride,
-                       std::int64_t size) {
+SliceRange slice_range(const SliceItem& item, const SliceMasks& masks, std::int64_t begin, std::int64_t end,
+                       std::int64_t stride, std::int64_t size) {
   if (stride == 0) fail(ErrorCode::kInvalidArgument, "the stride of slice entry {} is 0", item.entry);
   if (item.kind == Kind::kIndex) {
     if (stride < 0) fail(ErrorCode::kInvalidArgument, "slice entry {} is an index and needs a positive stride", item.entry);
     const std::int64_t index = begin < 0 ? begin + size : begin;
-    if (index < 0 || index >= size) fail(ErrorCode::kInvalidArgument, "slice index {} of axis {} is out of bounds", begin, item.axis);
+    if (index < 0 || index >= size)
+      fail(ErrorCode::kInvalidArgument, "slice index {} of axis {} is out of bounds", begin, item.axis);
     return {index, 1, 1};
   }
   const std::int64_t least = stride > 0 ? 0 : -1, most = stride > 0 ? size : size - 1;

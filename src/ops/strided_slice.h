@@ -32,7 +32,7 @@ struct SliceRange {
 };
 // The elements of an axis of `size` that a kIndex or kRange item picks. Throws kInvalidArgument for a stride of 0 and for an
 // index outside the axis.
-SliceRange slice_range(const SliceItem& item, const SliceMasks& masks, std::int64_t begin, std::int64_t end, std::int64_t stride,
-                       std::int64_t size);
+SliceRange slice_range(const SliceItem& item, const SliceMasks& masks, std::int64_t begin, std::int64_t end,
+                       std::int64_t stride, std::int64_t size);
 
 }  // namespace tenon::ops

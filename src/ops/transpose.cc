@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <complex>
 
-#include "ops/walk.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/walk.h"
 
 namespace tenon::ops {
 namespace {
@@ -15,7 +15,8 @@ using ir::InferContext;
 bool is_permutation(const std::vector<std::int64_t>& values) {
   std::vector<bool> seen(values.size(), false);
   for (std::int64_t value : values) {
-    if (value < 0 || value >= static_cast<std::int64_t>(values.size()) || seen[static_cast<std::size_t>(value)]) return false;
+    if (value < 0 || value >= static_cast<std::int64_t>(values.size()) || seen[static_cast<std::size_t>(value)])
+      return false;
     seen[static_cast<std::size_t>(value)] = true;
   }
   return true;
@@ -124,7 +125,8 @@ void evaluate_reverse_sequence(EvalContext& ctx) {
   const std::vector<std::int64_t> strides = row_major_strides(input.shape());
   const std::int64_t step = strides[static_cast<std::size_t>(seq)];
   for (std::size_t b = 0; b < lengths.size(); ++b) {
-    if (lengths[b] < 0 || lengths[b] > input.dim(seq)) ctx.fail_node("length {} is outside [0, {}]", lengths[b], input.dim(seq));
+    if (lengths[b] < 0 || lengths[b] > input.dim(seq))
+      ctx.fail_node("length {} is outside [0, {}]", lengths[b], input.dim(seq));
     if (lengths[b] == 0) continue;
     Shape box = input.shape();
     box[batch] = 1;
@@ -160,7 +162,8 @@ struct FormatPair {
 };
 
 FormatPair data_formats(const EvalContext& ctx) {
-  FormatPair formats{ctx.attrs().get_or<std::string>("src_format", "NHWC"), ctx.attrs().get_or<std::string>("dst_format", "NCHW")};
+  FormatPair formats{ctx.attrs().get_or<std::string>("src_format", "NHWC"),
+                     ctx.attrs().get_or<std::string>("dst_format", "NCHW")};
   std::string a = formats.source, b = formats.target;
   std::ranges::sort(a);
   std::ranges::sort(b);
@@ -181,7 +184,8 @@ void evaluate_data_format_dim_map(EvalContext& ctx) {
   store_like(ctx, axes);
 }
 
-// data_format_vec_permute: a vector with one entry (or a matrix with two) per axis, or per spatial axis, brought to dst_format.
+// data_format_vec_permute: a vector with one entry (or a matrix with two) per axis, or per spatial axis, brought to
+// dst_format.
 void evaluate_data_format_vec_permute(EvalContext& ctx) {
   FormatPair formats = data_formats(ctx);
   const Tensor& input = ctx.input(0);

@@ -51,9 +51,9 @@ struct Slices {
 
 // Distinct slices in the order of their first occurrence.
 struct Distinct {
-  std::vector<std::int64_t> firsts;   // index of the first slice of each kind
-  std::vector<std::int64_t> kinds;    // of each slice
-  std::vector<std::int64_t> counts;   // of each kind
+  std::vector<std::int64_t> firsts;  // index of the first slice of each kind
+  std::vector<std::int64_t> kinds;   // of each slice
+  std::vector<std::int64_t> counts;  // of each kind
 };
 
 template <class T>
@@ -84,8 +84,8 @@ void store(EvalContext& ctx, int output, DataType dtype, Shape shape, const std:
 
 Shape vector_shape(const std::vector<std::int64_t>& values) { return Shape{static_cast<std::int64_t>(values.size())}; }
 
-// unique: x, perhaps axes (none or one). Outputs the distinct slices, the kind of each slice, and (attribute with_counts) how
-// many there are of each.
+// unique: x, perhaps axes (none or one). Outputs the distinct slices, the kind of each slice, and (attribute with_counts)
+// how many there are of each.
 void infer_unique(InferContext& ctx) {
   ctx.expect_inputs(1, 2);
   const DataType index = ctx.attrs().get_or<DataType>("out_idx", DataType::kInt32);
@@ -116,7 +116,8 @@ void evaluate_unique(EvalContext& ctx) {
   Distinct distinct;
   visit_dtype(ComparableTypes{}, x.dtype(), ctx.node().describe(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    distinct = distinct_slices(Slices<T>{x.flat<T>().data(), product(x.shape(), 0, axis), x.dim(axis), product(x.shape(), axis + 1, x.rank())});
+    distinct = distinct_slices(
+        Slices<T>{x.flat<T>().data(), product(x.shape(), 0, axis), x.dim(axis), product(x.shape(), axis + 1, x.rank())});
   });
   ctx.set_output(0, take(x, axis, distinct.firsts));
   store(ctx, 1, index, vector_shape(distinct.kinds), distinct.kinds);
@@ -150,8 +151,8 @@ void evaluate_list_diff(EvalContext& ctx) {
   store(ctx, 1, ctx.attrs().get_or<DataType>("out_idx", DataType::kInt32), vector_shape(kept), kept);
 }
 
-// lower_bound, upper_bound: sorted rows [batch, n], values [batch, m]; for each value the first position in its row that is not
-// less (or greater).
+// lower_bound, upper_bound: sorted rows [batch, n], values [batch, m]; for each value the first position in its row that is
+// not less (or greater).
 void infer_bound(InferContext& ctx) {
   ctx.expect_inputs(2);
   ctx.expect_rank(0, 2);

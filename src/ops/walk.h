@@ -1,4 +1,5 @@
-// Moving elements of any dtype: by their width, with strides. What slicing, concatenating, transposing, padding and tiling share.
+// Moving elements of any dtype: by their width, with strides. What slicing, concatenating, transposing, padding and tiling
+// share.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@ struct Bytes16 {
   bool operator==(const Bytes16&) const = default;
 };
 
-// Calls f(TypeTag<E>) with a type E that copies elements of this dtype: an unsigned integer of its width, Bytes16, std::string
-// or ObjectPtr.
+// Calls f(TypeTag<E>) with a type E that copies elements of this dtype: an unsigned integer of its width, Bytes16,
+// std::string or ObjectPtr.
 template <class F>
 void visit_element(DataType dtype, F&& f) {
   if (dtype == DataType::kString) return f(TypeTag<std::string>{});
@@ -56,8 +57,8 @@ struct Walk {
 // Row-major strides of a shape.
 std::vector<std::int64_t> row_major_strides(const Shape& shape);
 
-// to[walk] = from[walk] over the box `sizes`. Every index must lie inside the tensors. A from-stride of 0 repeats; no two steps
-// may name one element of `to`.
+// to[walk] = from[walk] over the box `sizes`. Every index must lie inside the tensors. A from-stride of 0 repeats; no two
+// steps may name one element of `to`.
 void copy_walk(const Shape& sizes, Tensor& to, const Walk& to_walk, const Tensor& from, const Walk& from_walk);
 
 // Copies `count` consecutive elements.

@@ -44,23 +44,25 @@ void expect_same(const std::string& op, std::vector<Tensor> inputs, const std::v
 
 TEST(DataFormat, ConvolutionsAgree) {
   const ir::Attrs same = attrs({{"padding", std::string("SAME")}});
-  expect_same("conv2d", {counting({2, 5, 6, 4}), counting({3, 2, 2, 6})}, {0}, {{"strides", {1, 2, 1, 1}}, {"dilations", {1, 1, 2, 1}}}, same);
+  expect_same("conv2d", {counting({2, 5, 6, 4}), counting({3, 2, 2, 6})}, {0},
+              {{"strides", {1, 2, 1, 1}}, {"dilations", {1, 1, 2, 1}}}, same);
   expect_same("depthwise_conv2d", {counting({2, 5, 6, 3}), counting({3, 2, 3, 2})}, {0}, {{"strides", {1, 2, 2, 1}}}, same);
   expect_same("conv3d", {counting({1, 4, 5, 3, 2}), counting({2, 2, 2, 2, 3})}, {0}, {{"strides", {1, 1, 2, 1, 1}}}, same);
 }
 
 TEST(DataFormat, TransposedConvolutionTakesSpatialSizesAlone) {
   Tensor sizes = vec<std::int32_t>({7, 9});
-  expect_same("conv2d_backprop_input", {sizes, counting({3, 3, 2, 4}), counting({1, 4, 5, 4})}, {2}, {{"strides", {1, 2, 2, 1}}},
-              attrs({{"padding", std::string("SAME")}}));
+  expect_same("conv2d_backprop_input", {sizes, counting({3, 3, 2, 4}), counting({1, 4, 5, 4})}, {2},
+              {{"strides", {1, 2, 2, 1}}}, attrs({{"padding", std::string("SAME")}}));
 }
 
 TEST(DataFormat, PoolsAgree) {
   for (const char* op : {"max_pool", "avg_pool"}) {
     for (const char* padding : {"SAME", "VALID"}) {
-      expect_same(op, {counting({2, 5, 6, 3})}, {0}, {{"ksize", {1, 3, 2, 1}}, {"strides", {1, 2, 1, 1}}}, attrs({{"padding", std::string(padding)}}));
-      expect_same(std::string(op) + "_3d", {counting({2, 5, 6, 4, 3})}, {0}, {{"ksize", {1, 3, 2, 2, 1}}, {"strides", {1, 2, 1, 2, 1}}},
+      expect_same(op, {counting({2, 5, 6, 3})}, {0}, {{"ksize", {1, 3, 2, 1}}, {"strides", {1, 2, 1, 1}}},
                   attrs({{"padding", std::string(padding)}}));
+      expect_same(std::string(op) + "_3d", {counting({2, 5, 6, 4, 3})}, {0},
+                  {{"ksize", {1, 3, 2, 2, 1}}, {"strides", {1, 2, 1, 2, 1}}}, attrs({{"padding", std::string(padding)}}));
     }
   }
 }

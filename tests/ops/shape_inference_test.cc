@@ -40,7 +40,9 @@ class ShapeInference : public testing::Test {
     attrs.set("shrink_axis_mask", std::int64_t{shrink ? 1 : 0});
     return add("strided_slice", {vector, constant({begin}), constant({end}), constant({1})}, std::move(attrs));
   }
-  static const PartialShape& shape(ir::Value value) { return value.node->outputs[static_cast<std::size_t>(value.index)].shape; }
+  static const PartialShape& shape(ir::Value value) {
+    return value.node->outputs[static_cast<std::size_t>(value.index)].shape;
+  }
 
   ir::Graph graph_;
   SymbolSource symbols_;
@@ -73,7 +75,8 @@ TEST_F(ShapeInference, HeadsOfAttentionKeepBatchAndLength) {
   const ir::Value moved = add("transpose", {split, constant({0, 2, 1, 3})});
   EXPECT_EQ(shape(moved), (PartialShape{batch, 12, length, 64}));
   const ir::Value back = add("concat", {sliced(sizes, 0, 2, false), constant({-1}), scalar(0)});
-  EXPECT_EQ(shape(add("reshape", {add("transpose", {moved, constant({0, 2, 1, 3})}), back})), (PartialShape{batch, length, 768}));
+  EXPECT_EQ(shape(add("reshape", {add("transpose", {moved, constant({0, 2, 1, 3})}), back})),
+            (PartialShape{batch, length, 768}));
 }
 
 TEST_F(ShapeInference, SizesSurviveGatherSplitUnpackAndExpand) {
@@ -87,7 +90,8 @@ TEST_F(ShapeInference, SizesSurviveGatherSplitUnpackAndExpand) {
   const ir::Value swapped = add("pack", {parts->output(2), parts->output(1)});
   EXPECT_EQ(shape(add("fill", {swapped, scalar(1)})), (PartialShape{shape(x)[2], 3}));
   const ir::Value row = add("expand_dims", {parts->output(0), scalar(0)});
-  EXPECT_EQ(shape(add("broadcast_to", {scalar(1), add("concat", {row, constant({5}), scalar(0)})})), (PartialShape{shape(x)[0], 5}));
+  EXPECT_EQ(shape(add("broadcast_to", {scalar(1), add("concat", {row, constant({5}), scalar(0)})})),
+            (PartialShape{shape(x)[0], 5}));
 }
 
 TEST_F(ShapeInference, WindowsKeepSymbolsThatTheyDoNotChange) {

@@ -12,6 +12,7 @@ const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& conv_family();
 const OpFamily& core_family();
+const OpFamily& decompositions_family();
 const OpFamily& detection_family();
 const OpFamily& diag_family();
 const OpFamily& einsum_family();
@@ -20,6 +21,7 @@ const OpFamily& fused_conv_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& image_family();
+const OpFamily& linalg_family();
 const OpFamily& matmul_family();
 const OpFamily& misc_family();
 const OpFamily& normalization_family();
@@ -70,6 +72,7 @@ std::span<const OpFamily* const> families() {
       &control_flow_family(),
       &conv_family(),
       &core_family(),
+      &decompositions_family(),
       &detection_family(),
       &diag_family(),
       &einsum_family(),
@@ -78,6 +81,7 @@ std::span<const OpFamily* const> families() {
       &gather_family(),
       &histogram_family(),
       &image_family(),
+      &linalg_family(),
       &matmul_family(),
       &misc_family(),
       &normalization_family(),

@@ -8,3 +8,5 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 find_library(FARMHASH_LIBRARY NAMES libfarmhash.a farmhash REQUIRED)  # small: linked in where it can be
 target_link_libraries(tenon_ops PUBLIC PkgConfig::RE2 ${FARMHASH_LIBRARY})
+# Heavy templates that no model spends time in.
+set_source_files_properties(src/ops/linalg.cc src/ops/decompositions.cc PROPERTIES COMPILE_OPTIONS -O1)

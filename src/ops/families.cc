@@ -16,8 +16,8 @@ const OpFamily& decompositions_family();
 const OpFamily& detection_family();
 const OpFamily& diag_family();
 const OpFamily& einsum_family();
-const OpFamily& fused_family();
 const OpFamily& fused_conv_family();
+const OpFamily& fused_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
 const OpFamily& image_family();
@@ -76,8 +76,8 @@ std::span<const OpFamily* const> families() {
       &detection_family(),
       &diag_family(),
       &einsum_family(),
-      &fused_family(),
       &fused_conv_family(),
+      &fused_family(),
       &gather_family(),
       &histogram_family(),
       &image_family(),

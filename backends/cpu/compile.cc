@@ -14,6 +14,7 @@
 #include "ops/inference.h"
 #include "ops/registry.h"
 #include "passes/pipeline.h"
+#include "passes/unroll_loops.h"
 #include "plan/graph_codec.h"
 
 namespace tenon::cpu {
@@ -41,10 +42,15 @@ void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
 
 std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOptions& options) {
   auto graph = ir::clone(*segment.graph);
-  NoWeights none;
-  freeze_variables(*graph, options.weights ? *options.weights : none);
   SymbolSource symbols;
   skip_used_symbols(*graph, symbols);
+  if (segment.module != nullptr) {
+    if (auto verdict = passes::unroll_loops(*graph, *segment.module, symbols); !verdict) {
+      fail(ErrorCode::kUnsupported, "{}: a loop cannot be unrolled: {}", segment.name, verdict.reason());
+    }
+  }
+  NoWeights none;
+  freeze_variables(*graph, options.weights ? *options.weights : none);
   ops::InferenceOptions inference;
   ops::Facts facts(symbols, inference);
   ops::infer(*graph, facts, inference);

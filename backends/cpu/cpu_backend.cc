@@ -1,6 +1,7 @@
 #include "backends/cpu/cpu_backend.h"
 
 #include "backends/cpu/compile.h"
+#include "backends/cpu/loops.h"
 #include "backends/cpu/lowering/lowering.h"
 #include "base/cpu_info.h"
 #include "base/thread_team.h"
@@ -28,6 +29,9 @@ class CpuBackend : public Backend {
   }
 
   bool has_kernel(std::string_view ir_op) const override { return cpu::find_lowering(ir_op) != nullptr; }
+  Verdict supports_loop(const ir::Node& loop, const ir::Module& module, const Precision&) const override {
+    return cpu::supports_loop(loop, module);
+  }
 
   plan::Engine compile(const Segment& segment, const CompileOptions& options) override { return cpu::compile(segment, options); }
 

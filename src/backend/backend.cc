@@ -16,6 +16,10 @@ std::string_view Precision::name() const noexcept {
   return "FP32";
 }
 
+Verdict Backend::supports_loop(const ir::Node&, const ir::Module&, const Precision&) const {
+  return Verdict::no("this backend runs no loops");
+}
+
 Tensor NoWeights::variable(const std::string& name) {
   fail(ErrorCode::kNotFound, "engine: wanted the value of variable \"{}\", but no weights were given", name);
 }

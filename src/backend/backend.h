@@ -11,7 +11,7 @@
 
 #include "backend/shared_team.h"
 #include "base/verdict.h"
-#include "ir/graph.h"
+#include "ir/module.h"
 #include "plan/engine.h"
 #include "tensor/tensor_view.h"
 
@@ -42,6 +42,7 @@ struct Capabilities {
 struct Segment {
   std::string name;
   std::unique_ptr<ir::Graph> graph;
+  const ir::Module* module = nullptr;  // where the functions of loops are; lives as long as compile() runs
 };
 
 // Values of frozen variables. Thread-safe.
@@ -122,6 +123,8 @@ class Backend {
   virtual Verdict supports(std::span<const ir::Node* const> nodes, const Precision& precision) const = 0;
   // Whether it has a kernel for the IR op at all; supports() tells for which nodes.
   virtual bool has_kernel(std::string_view ir_op) const = 0;
+  // Whether a loop, with the tensor lists that it reads and makes, can be part of a segment.
+  virtual Verdict supports_loop(const ir::Node& loop, const ir::Module& module, const Precision& precision) const;
   // Throws kUnsupported when a node of the segment cannot be compiled, kCancelled, kOutOfMemory.
   virtual plan::Engine compile(const Segment& segment, const CompileOptions& options) = 0;
   // Throws kIncompatiblePlan. `weights` is only used during the call.

@@ -161,7 +161,8 @@ class Converter {
 
   // Compiles and measures one segment; the result says why it stays native, empty when its engine is kept.
   std::string build_engine(const partition::SegmentPlan& plan, double share, double width) {
-    const Segment segment = partition::extract(plan);
+    Segment segment = partition::extract(plan);
+    segment.module = &input_.module;
     CompileOptions compile;
     compile.precision = precision_;
     compile.threads = options_.threads;

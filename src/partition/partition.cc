@@ -38,7 +38,7 @@ class Partitioner {
     classify();
     std::vector<SegmentPlan> plans;
     for (ir::Node* node : order_) {
-      if (!candidate_.contains(node) || !wanted(*node)) continue;
+      if (!candidate_.contains(node) || loop_members_.contains(node) || !wanted(*node)) continue;
       SegmentPlan plan = make_plan({node});
       plan.name = node->name;
       plan.outputs.clear();
@@ -97,8 +97,51 @@ class Partitioner {
     return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const ir::Value& v) { return constant_.contains(v.node); });
   }
 
+  // Loops that the backend takes, with the tensor lists around them: lists never cross a segment's border.
+  void find_loops(const std::set<std::string>& denied) {
+    for (const ir::Node* node : order_) {
+      if (!node->is("while")) continue;
+      NodeSet members = {node};
+      std::string reason = why_no_loop(*node, denied, members);
+      if (reason.empty()) {
+        loop_members_.insert(members.begin(), members.end());
+      } else {
+        loop_reasons_[node] = std::move(reason);
+      }
+    }
+  }
+
+  std::string why_no_loop(const ir::Node& loop, const std::set<std::string>& denied, NodeSet& members) const {
+    for (const ir::Value& input : loop.inputs) {
+      const bool is_list = input.node->outputs[static_cast<std::size_t>(input.index)].dtype == DataType::kVariant;
+      if (is_list && !only_used_by(*input.node, loop)) return "a tensor list that it reads is used elsewhere";
+      if (is_list) members.insert(input.node);
+    }
+    for (int i = 0; i < static_cast<int>(loop.outputs.size()); ++i) {
+      if (loop.outputs[static_cast<std::size_t>(i)].dtype != DataType::kVariant) continue;
+      for (const ir::Uses::Use& use : uses_.of({const_cast<ir::Node*>(&loop), i})) {
+        if (use.consumer == nullptr || !result_.needed.contains(use.consumer)) continue;
+        if (!use.consumer->is("tensor_list_stack")) return "a tensor list that it makes is not stacked";
+        members.insert(use.consumer);
+      }
+    }
+    for (const ir::Node* member : members) {
+      if (denied.contains(member->origin.op_type)) return member->origin.op_type + " is on the deny list";
+    }
+    const Verdict verdict = backend_.supports_loop(loop, module_, options_.precision);
+    return verdict ? std::string() : verdict.reason();
+  }
+
+  bool only_used_by(const ir::Node& node, const ir::Node& consumer) const {
+    const auto& uses = uses_.of({const_cast<ir::Node*>(&node), 0});
+    return std::all_of(uses.begin(), uses.end(), [&](const ir::Uses::Use& use) {
+      return use.consumer == &consumer || (use.consumer != nullptr && !result_.needed.contains(use.consumer));
+    });
+  }
+
   void classify() {
     const std::set<std::string> denied(options_.op_denylist.begin(), options_.op_denylist.end());
+    find_loops(denied);
     for (ir::Node* node : order_) {
       if (!denied.contains(node->origin.op_type) && derives_from_constants(*node)) {
         constant_.insert(node);
@@ -126,6 +169,8 @@ class Partitioner {
     }
     if (node.is("identity") && is_signature_output(node)) return "it carries the name of a signature's output";
     if (node.op->is(ir::kControlFlow)) return "TF1 control flow is run by the host executor";
+    if (loop_members_.contains(&node)) return {};
+    if (const auto it = loop_reasons_.find(&node); it != loop_reasons_.end()) return it->second;
     if (node.op->is(ir::kStateful)) return "it has state or runs functions";
     const ir::Node* one[] = {&node};
     const Verdict verdict = backend_.supports(one, options_.precision);
@@ -282,6 +327,12 @@ class Partitioner {
       return fmt::format("its segment has {} nodes, fewer than the minimum segment size {}", effective, options_.minimum_segment_size);
     }
     if (plan.inputs.empty()) return "its segment has no inputs";
+    const auto is_list = [](const ir::Value& value) {
+      return value.node->outputs[static_cast<std::size_t>(value.index)].dtype == DataType::kVariant;
+    };
+    if (std::any_of(plan.inputs.begin(), plan.inputs.end(), is_list) || std::any_of(plan.outputs.begin(), plan.outputs.end(), is_list)) {
+      return "a tensor list would cross the border of its segment";
+    }
     if (plan.outputs.empty()) return "nothing reads the results of its segment";
     return {};
   }
@@ -330,6 +381,8 @@ class Partitioner {
   NodeSet fed_;
   NodeSet constant_;
   NodeSet candidate_;
+  NodeSet loop_members_;
+  std::unordered_map<const ir::Node*, std::string> loop_reasons_;
   std::unordered_set<ir::Value, ir::ValueHash> signature_outputs_;
   std::vector<ir::Node*> order_;
   std::unordered_map<const ir::Node*, int> position_;

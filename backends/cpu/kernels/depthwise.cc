@@ -37,6 +37,23 @@ void repeat_channels(const float* line, int64_t width, int64_t stride, int64_t c
   }
 }
 
+int64_t task_count(int64_t multiply_adds) {
+  constexpr int64_t kTaskWork = 60000, kMostTasks = 32;  // about 5 microseconds
+  return even_tasks(std::min(multiply_adds / kTaskWork, kMostTasks));
+}
+
+// Channels that one task takes: as many that the input lines of an output line stay in the first-level cache until the next
+// output line needs them, but runs of at least a few cache lines. Long lines are not cut: their runs would be too short.
+int64_t chunk_channels(const DepthwiseParams& p, int64_t width, int64_t tasks) {
+  constexpr int64_t kShortest = 64;
+  const int64_t channels = std::max<int64_t>(1, outputs(p));
+  const int64_t line_bytes = p.kernel_h * std::max<int64_t>(1, width) * static_cast<int64_t>(sizeof(float));
+  const int64_t fitting = cpu_info().l1_bytes * 6 / 10 / line_bytes;
+  if (p.multiplier > 1 || fitting < kShortest || channels <= kShortest) return channels;
+  const int64_t chunks = std::max((channels + fitting - 1) / fitting, std::min(tasks, channels / kShortest));
+  return round_to_line((channels + chunks - 1) / chunks);
+}
+
 }  // namespace
 
 size_t depthwise_packed_size(const DepthwiseParams& p, Isa) {
@@ -53,7 +70,6 @@ void depthwise_pack(const DepthwiseParams& p, const float* filter, float* packed
 
 DepthwisePlan DepthwisePlan::make(const DepthwiseParams& params, int64_t batch, int64_t height, int64_t width, Isa isa) {
   TENON_CHECK(batch >= 0 && height >= 0 && width >= 0 && params.multiplier >= 1);
-  constexpr int64_t kTaskValues = 60000, kMostTasks = 32;  // multiply-adds of about 5 microseconds
   DepthwisePlan plan;
   plan.params_ = params;
   plan.batch_ = batch;
@@ -64,8 +80,10 @@ DepthwisePlan DepthwisePlan::make(const DepthwiseParams& params, int64_t batch, 
   plan.output_w_ = output_size(width, p.pad_left, p.pad_right, p.kernel_w, p.dilation_w, p.stride_w);
   plan.isa_ = isa;
   const int64_t lines = batch * plan.output_h_;
-  const int64_t work = lines * plan.output_w_ * outputs(p) * p.kernel_h * p.kernel_w;
-  plan.shares_ = std::clamp<int64_t>(work / kTaskValues, 1, std::clamp<int64_t>(lines, 1, kMostTasks));
+  const int64_t tasks = task_count(lines * plan.output_w_ * outputs(p) * p.kernel_h * p.kernel_w);
+  plan.chunk_ = chunk_channels(p, width, tasks);
+  const int64_t chunks = outputs(p) == 0 ? 1 : (outputs(p) + plan.chunk_ - 1) / plan.chunk_;
+  plan.line_shares_ = std::clamp<int64_t>((tasks + chunks - 1) / chunks, 1, std::max<int64_t>(lines, 1));
   return plan;
 }
 
@@ -74,54 +92,62 @@ size_t DepthwisePlan::scratch_size(int threads) const {
   return slot * static_cast<size_t>(threads);
 }
 
+// The input lines of output line `line`, null outside the image, from channel `channel` on.
+void DepthwisePlan::set_rows(const DepthwiseArgs& args, int64_t line, int64_t channel, const float** rows, float* repeated) const {
+  const DepthwiseParams& p = params_;
+  const int64_t image = line / output_h_, oh = line % output_h_, stride = dense(p.input_stride, p.channels);
+  for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
+    const int64_t y = oh * p.stride_h - p.pad_top + kh * p.dilation_h;
+    rows[kh] = y < 0 || y >= height_ ? nullptr : args.input + (image * height_ + y) * width_ * stride + channel;
+    if (p.multiplier == 1 || !rows[kh]) continue;
+    float* to = repeated + kh * width_ * outputs(p);
+    repeat_channels(rows[kh], width_, stride, p.channels, p.multiplier, to);
+    rows[kh] = to;
+  }
+}
+
 void DepthwisePlan::run(const DepthwiseArgs& args, ThreadTeam& team) const {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const DepthwiseParams& p = params_;
   const IsaKernels& kernels = isa_kernels(isa_);
   const TileEpilogue epilogue(p.epilogue);
-  const int64_t lines = batch_ * output_h_, input_stride = dense(p.input_stride, p.channels);
-  const int64_t output_stride = dense(p.output_stride, outputs(p)), residual_stride = dense(p.residual_stride, outputs(p));
+  const int64_t lines = batch_ * output_h_, channels = outputs(p);
+  const int64_t output_stride = dense(p.output_stride, channels), residual_stride = dense(p.residual_stride, channels);
   const float* all_residual = p.epilogue.residual == ResidualPlace::kNone ? nullptr : args.residual;
+  const bool fused = epilogue.in_kernel && !all_residual;
   const size_t slot_bytes = scratch_size(1);
-  if (lines == 0 || output_w_ == 0 || outputs(p) == 0) return;
+  if (lines == 0 || output_w_ == 0 || channels == 0) return;
 
-  team.parallel(static_cast<int>(shares_), [&](int share) {
+  DepthwiseRowArgs form;
+  form.weight_stride = round_to_line(channels);
+  form.in_w = width_;
+  form.out_w = output_w_;
+  form.kernel_h = p.kernel_h;
+  form.kernel_w = p.kernel_w;
+  form.stride_w = p.stride_w;
+  form.dilation_w = p.dilation_w;
+  form.pad_left = p.pad_left;
+  form.input_stride = p.multiplier == 1 ? dense(p.input_stride, p.channels) : channels;
+  form.output_stride = output_stride;
+  form.low = fused ? epilogue.low : -kInfinity;
+  form.high = fused ? epilogue.high : kInfinity;
+  const int64_t chunks = (channels + chunk_ - 1) / chunk_;
+  team.parallel(static_cast<int>(line_shares_ * chunks), [&](int task) {
+    const int64_t share = task % line_shares_, channel = task / line_shares_ * chunk_;
     char* scratch = static_cast<char*>(args.scratch) + slot_bytes * static_cast<size_t>(team.slot());
     const float** rows = reinterpret_cast<const float**>(scratch);
-    float* repeated = reinterpret_cast<float*>(scratch + address_bytes(p));
-    DepthwiseRowArgs row;
+    DepthwiseRowArgs row = form;
     row.rows = rows;
-    row.weights = args.packed;
-    row.bias = args.bias;
-    row.channels = outputs(p);
-    row.weight_stride = round_to_line(outputs(p));
-    row.in_w = width_;
-    row.out_w = output_w_;
-    row.kernel_h = p.kernel_h;
-    row.kernel_w = p.kernel_w;
-    row.stride_w = p.stride_w;
-    row.dilation_w = p.dilation_w;
-    row.pad_left = p.pad_left;
-    row.input_stride = p.multiplier == 1 ? input_stride : outputs(p);
-    row.output_stride = output_stride;
-    const bool fused = epilogue.in_kernel && !all_residual;
-    constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    row.low = fused ? epilogue.low : -kInfinity;
-    row.high = fused ? epilogue.high : kInfinity;
-    for (int64_t line = share * lines / shares_; line < (share + 1) * lines / shares_; ++line) {
-      const int64_t image = line / output_h_, oh = line % output_h_;
-      for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
-        const int64_t y = oh * p.stride_h - p.pad_top + kh * p.dilation_h;
-        rows[kh] = y < 0 || y >= height_ ? nullptr : args.input + (image * height_ + y) * width_ * input_stride;
-        if (p.multiplier == 1 || !rows[kh]) continue;
-        float* to = repeated + kh * width_ * outputs(p);
-        repeat_channels(rows[kh], width_, input_stride, p.channels, p.multiplier, to);
-        rows[kh] = to;
-      }
-      row.output = args.output + line * output_w_ * output_stride;
+    row.weights = args.packed + channel;
+    row.bias = args.bias ? args.bias + channel : nullptr;
+    row.channels = std::min(chunk_, channels - channel);
+    for (int64_t line = share * lines / line_shares_; line < (share + 1) * lines / line_shares_; ++line) {
+      set_rows(args, line, channel, rows, reinterpret_cast<float*>(scratch + address_bytes(p)));
+      row.output = args.output + line * output_w_ * output_stride + channel;
       kernels.depthwise_row(row);
       if (fused) continue;
-      const float* residual = all_residual ? all_residual + line * output_w_ * residual_stride : nullptr;
-      kernels.activate(p.epilogue, row.output, output_stride, output_w_, outputs(p), residual, residual_stride);
+      const float* residual = all_residual ? all_residual + line * output_w_ * residual_stride + channel : nullptr;
+      kernels.activate(p.epilogue, row.output, output_stride, output_w_, row.channels, residual, residual_stride);
     }
   });
 }

@@ -47,8 +47,11 @@ class DepthwisePlan {
   void run(const DepthwiseArgs& args, ThreadTeam& team) const;
 
  private:
+  void set_rows(const DepthwiseArgs& args, int64_t line, int64_t channel, const float** rows, float* repeated) const;
+
   DepthwiseParams params_;
-  int64_t batch_ = 0, height_ = 0, width_ = 0, output_h_ = 0, output_w_ = 0, shares_ = 1;
+  int64_t batch_ = 0, height_ = 0, width_ = 0, output_h_ = 0, output_w_ = 0;
+  int64_t line_shares_ = 1, chunk_ = 0;  // tasks: parts of the output lines, times chunks of channels
   Isa isa_ = Isa::kGeneric;
 };
 

@@ -203,10 +203,10 @@ double estimated_time(const ImplicitGemm& p) {
 }
 
 void choose_shares(ImplicitGemm& p, int64_t tiles, int64_t panels) {
-  constexpr double kTaskTime = 12;
+  constexpr double kTaskTime = 5;
   constexpr int64_t kMostTasks = 32, kEnoughTasks = 16;  // beyond enough, both sides would be read several times
   const double time = estimated_time(p);
-  const int64_t wanted = time < kTaskTime * kMostTasks ? std::max<int64_t>(1, static_cast<int64_t>(time / kTaskTime)) : kMostTasks;
+  const int64_t wanted = even_tasks(time < kTaskTime * kMostTasks ? static_cast<int64_t>(time / kTaskTime) : kMostTasks);
   const int64_t per_group = ceil_div(wanted, p.groups);
   const bool columns_first = p.n > p.m;  // B is then the larger side: every task reads its own part of it
   if (p.tactic.m_shares == 0 && p.tactic.n_shares == 0) {

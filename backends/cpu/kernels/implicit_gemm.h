@@ -27,6 +27,9 @@ struct PanelLayout {
 void pack_panels(const PanelLayout& layout, const IsaKernels& kernels, const float* b, int64_t ldb, bool transposed,
                  float factor, float* packed);
 
+// A number of tasks that teams of two and four threads share evenly.
+inline int64_t even_tasks(int64_t wanted) { return wanted <= 2 ? (wanted < 1 ? 1 : wanted) : (wanted + 3) / 4 * 4; }
+
 // Rows of register tiles: every `line` of rows is cut into `per_line` tiles whose sizes differ by at most one.
 struct RowTiles {
   RowTiles(int64_t m, int64_t line, int64_t most)

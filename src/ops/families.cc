@@ -12,6 +12,7 @@ const OpFamily& concat_family();
 const OpFamily& control_flow_family();
 const OpFamily& conv_family();
 const OpFamily& core_family();
+const OpFamily& ctc_family();
 const OpFamily& decompositions_family();
 const OpFamily& detection_family();
 const OpFamily& diag_family();
@@ -31,6 +32,7 @@ const OpFamily& partition_stitch_family();
 const OpFamily& pool_family();
 const OpFamily& quantization_family();
 const OpFamily& ragged_family();
+const OpFamily& ragged_variant_family();
 const OpFamily& random_family();
 const OpFamily& rank_family();
 const OpFamily& recurrent_family();
@@ -44,6 +46,7 @@ const OpFamily& select_family();
 const OpFamily& sets_family();
 const OpFamily& shape_family();
 const OpFamily& signal_family();
+const OpFamily& slice_assign_family();
 const OpFamily& slice_family();
 const OpFamily& softmax_family();
 const OpFamily& space_batch_family();
@@ -72,6 +75,7 @@ std::span<const OpFamily* const> families() {
       &control_flow_family(),
       &conv_family(),
       &core_family(),
+      &ctc_family(),
       &decompositions_family(),
       &detection_family(),
       &diag_family(),
@@ -91,6 +95,7 @@ std::span<const OpFamily* const> families() {
       &pool_family(),
       &quantization_family(),
       &ragged_family(),
+      &ragged_variant_family(),
       &random_family(),
       &rank_family(),
       &recurrent_family(),
@@ -104,6 +109,7 @@ std::span<const OpFamily* const> families() {
       &sets_family(),
       &shape_family(),
       &signal_family(),
+      &slice_assign_family(),
       &slice_family(),
       &softmax_family(),
       &space_batch_family(),

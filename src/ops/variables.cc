@@ -53,6 +53,11 @@ std::shared_ptr<Variable> variable_operand(const ir::EvalContext& ctx, int i) {
   return handle_operand<Variable>(ctx, i, "a variable's handle");
 }
 
+std::shared_ptr<Variable> bound_variable(ir::EvalContext& ctx) {
+  return find_variable(ctx.services(), ctx.attrs().get_or<std::string>("_container", ""), ctx.attrs().get<std::string>("_variable"),
+                       DataType::kInvalid);
+}
+
 namespace {
 
 using ir::EvalContext;
@@ -322,10 +327,6 @@ Tensor gradient_descent(EvalContext& ctx, Variable& variable) {
 void evaluate_resource_gradient_descent(EvalContext& ctx) { gradient_descent(ctx, *variable_operand(ctx, 0)); }
 
 // TF1 reference variables: see bind_ref_variables().
-std::shared_ptr<Variable> bound_variable(EvalContext& ctx) {
-  return find_variable(ctx.services(), ctx.attrs().get_or<std::string>("_container", ""), ctx.attrs().get<std::string>("_variable"),
-                       DataType::kInvalid);
-}
 
 void infer_ref_variable(InferContext& ctx) {
   ctx.set_output(0, ctx.attrs().get<DataType>("dtype"), ctx.attrs().get_or<PartialShape>("shape", {}));

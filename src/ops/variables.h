@@ -49,6 +49,9 @@ std::shared_ptr<Variable> find_variable(ir::Services& services, const std::strin
 // The variable behind the resource operand `i`. Throws via ctx when it is something else.
 std::shared_ptr<Variable> variable_operand(const ir::EvalContext& ctx, int i);
 
+// The reference variable that bind_ref_variables() found for a node.
+std::shared_ptr<Variable> bound_variable(ir::EvalContext& ctx);
+
 // In TF1 the result of a variable node is the variable itself and ops change it through that edge. Here the result is its
 // value, and ops that change it carry its name: sets "_variable" and "_container" on every node of the graph that changes,
 // counts or tests a reference variable, found by walking operand 0 up to the variable; identities that read a variable which

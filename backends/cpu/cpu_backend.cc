@@ -3,6 +3,7 @@
 #include "backends/cpu/compile.h"
 #include "backends/cpu/loops.h"
 #include "backends/cpu/lowering/lowering.h"
+#include "backends/cpu/through_passes.h"
 #include "base/cpu_info.h"
 #include "base/thread_team.h"
 
@@ -43,11 +44,13 @@ class CpuBackend : public Backend {
   static Verdict supports_node(const ir::Node& node) {
     if (cpu::follows_from_shapes(node)) return Verdict::yes();
     const cpu::Lowering* lowering = cpu::find_lowering(node.op->name);
-    if (lowering == nullptr) {
-      return Verdict::no(fmt::format("the CPU backend has no kernel for {}",
-                                     node.origin.op_type.empty() ? std::string(node.op->name) : node.origin.op_type));
-    }
-    return lowering->supports(node);
+    Verdict verdict = lowering != nullptr ? lowering->supports(node)
+                                          : Verdict::no(fmt::format("the CPU backend has no kernel for {}",
+                                                                    node.origin.op_type.empty() ? std::string(node.op->name)
+                                                                                                : node.origin.op_type));
+    if (verdict) return verdict;
+    Verdict rewritten = cpu::supports_through_passes(node);
+    return rewritten || !rewritten.reason().empty() ? rewritten : verdict;
   }
 };
 

@@ -102,6 +102,31 @@ TEST(Lowering, Movement) {
   check_case({"gather", {{5, 6}}, {ints({4, 0, 2}), scalar(1)}, {}});
 }
 
+TEST(Lowering, Filling) {
+  check_case({"zeros_like", {{3, 4}}, {}, {}});
+  check_case({"ones_like", {{3, 4}}, {}, {}});
+  check_case({"fill", {{}}, {ints({3, 4})}, {}, 1, true});
+  check_case({"bitcast", {{3, 4}}, {}, attrs({{"type", DataType::kInt32}})});
+}
+
+TEST(Lowering, Pooling) {
+  for (const char* padding : {"SAME", "VALID"}) {
+    const auto window = [&](std::vector<std::int64_t> size, std::vector<std::int64_t> strides) {
+      return attrs({{"ksize", std::move(size)}, {"strides", std::move(strides)}, {"padding", std::string(padding)}});
+    };
+    for (const char* op : {"max_pool", "avg_pool"}) check_case({op, {{2, 7, 8, 5}}, {}, window({1, 3, 2, 1}, {1, 2, 2, 1})});
+    for (const char* op : {"max_pool_3d", "avg_pool_3d"}) check_case({op, {{2, 5, 7, 8, 5}}, {}, window({1, 2, 3, 2, 1}, {1, 1, 2, 2, 1})});
+  }
+}
+
+TEST(Lowering, Resizing) {
+  for (const char* op : {"resize_bilinear", "resize_nearest"}) {
+    check_case({op, {{2, 5, 4, 3}}, {ints({9, 7})}, attrs({{"half_pixel_centers", true}})});
+    check_case({op, {{2, 5, 4, 3}}, {ints({3, 8})}, attrs({{"align_corners", true}})});
+    check_case({op, {{2, 5, 4, 3}}, {ints({10, 8})}, {}});
+  }
+}
+
 TEST(Lowering, Concatenation) {
   for (const int axis : {0, 1, 2, -1}) {
     check_case({"concat", {{3, 4, 5}, {3, 4, 5}, {3, 4, 5}}, {scalar(axis)}, {}});

@@ -1,5 +1,6 @@
 // Ops that move elements of any dtype: slices, splits, concatenations, permutations, padding, repetition, gathering.
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "backends/cpu/kernels/gather.h"
@@ -282,6 +283,73 @@ Lowered lower_pack(const ir::Node& node, WeightSource&) {
   return lowered;
 }
 
+// --- bitcast, fill, zeros_like, ones_like
+
+// The same bytes under another dtype of the same size.
+Verdict supports_bitcast(const ir::Node& node) {
+  if (auto verdict = supports_plain(node, 0); !verdict) return verdict;
+  const DataType to = node.outputs[0].dtype;
+  if (dtype_size(to) == 0 || dtype_size(to) != dtype_size(type_of(node, 0).dtype)) return Verdict::no("the sizes of the dtypes differ");
+  return Verdict::yes();
+}
+
+Lowered lower_bitcast(const ir::Node&, WeightSource&) {
+  Lowered lowered;
+  lowered.kernel = "none";
+  lowered.alias = 0;
+  return lowered;
+}
+
+std::unique_ptr<Step> fill_step(const Place& to, std::array<std::byte, 16> value) {
+  return make_step([value, slot = to.slot, size = unit(to), count = to.elements()](const Frame& frame) {
+    fill(frame.at<void>(slot), value.data(), size, count, *frame.team);
+  });
+}
+
+Verdict supports_fill(const ir::Node& node) {
+  if (node.inputs.size() != 2) return Verdict::no("has not two operands");
+  if (auto verdict = supports_plain(node, 1); !verdict) return verdict;
+  return require_known(node, 0, "the shape");
+}
+
+Lowered lower_fill(const ir::Node&, WeightSource&) {
+  Lowered lowered;
+  lowered.kernel = "fill";
+  lowered.unread = {0};
+  lowered.prepare = [](PlanContext& ctx) {
+    const Place& to = ctx.result();
+    return make_step([from = ctx.operand(1).slot, slot = to.slot, size = unit(to), count = to.elements()](const Frame& frame) {
+      fill(frame.at<void>(slot), frame.at<const void>(from), size, count, *frame.team);
+    });
+  };
+  return lowered;
+}
+
+Verdict supports_like(const ir::Node& node) {
+  if (auto verdict = supports_plain(node, 0); !verdict) return verdict;
+  const DataType dtype = type_of(node, 0).dtype;
+  if (node.is("ones_like") && dtype != DataType::kFloat32 && dtype != DataType::kInt32 && dtype != DataType::kInt64) {
+    return Verdict::no(fmt::format("ones of dtype {} do not run in an engine", dtype_name(dtype)));
+  }
+  return Verdict::yes();
+}
+
+Lowered lower_like(const ir::Node& node, WeightSource&) {
+  Lowered lowered;
+  lowered.kernel = "fill";
+  lowered.unread = {0};
+  lowered.prepare = [ones = node.is("ones_like")](PlanContext& ctx) {
+    std::array<std::byte, 16> value{};
+    const auto put = [&](auto one) { std::memcpy(value.data(), &one, sizeof one); };
+    const DataType dtype = ctx.result().dtype;
+    if (ones && dtype == DataType::kFloat32) put(1.0f);
+    if (ones && dtype == DataType::kInt32) put(std::int32_t{1});
+    if (ones && dtype == DataType::kInt64) put(std::int64_t{1});
+    return fill_step(ctx.result(), value);
+  };
+  return lowered;
+}
+
 // --- transpose, space_to_depth, depth_to_space
 
 std::unique_ptr<Step> step_of(Transpose transpose, const PlanContext& ctx) {
@@ -415,6 +483,10 @@ constexpr Lowering kLowerings[] = {
     {"broadcast_to", supports_tile, lower_broadcast},
     {"concat", supports_concat, lower_concat},
     {"pack", supports_pack, lower_pack},
+    {"bitcast", supports_bitcast, lower_bitcast},
+    {"fill", supports_fill, lower_fill},
+    {"zeros_like", supports_like, lower_like},
+    {"ones_like", supports_like, lower_like},
     {"transpose", supports_transpose, lower_transpose},
     {"space_to_depth", supports_depth, lower_depth},
     {"depth_to_space", supports_depth, lower_depth},

@@ -53,7 +53,7 @@ std::unique_ptr<Step> prepare_pool(PlanContext& ctx, int spatial, PoolKind kind)
   });
 }
 
-bool is_3d(const ir::Node& node) { return node.is("max_pool3d") || node.is("avg_pool3d"); }
+bool is_3d(const ir::Node& node) { return node.is("max_pool_3d") || node.is("avg_pool_3d"); }
 
 Verdict supports_pool(const ir::Node& node) {
   if (auto verdict = require_float32(node, 1); !verdict) return verdict;
@@ -71,7 +71,7 @@ Verdict supports_pool(const ir::Node& node) {
 }
 
 Lowered lower_pool(const ir::Node& node, WeightSource&) {
-  const bool maximum = node.is("max_pool") || node.is("max_pool3d");
+  const bool maximum = node.is("max_pool") || node.is("max_pool_3d");
   Lowered lowered;
   lowered.kernel = maximum ? "max_pool" : "avg_pool";
   lowered.pitched_results = {0};
@@ -82,7 +82,7 @@ Lowered lower_pool(const ir::Node& node, WeightSource&) {
 }
 
 Verdict supports_resize(const ir::Node& node) {
-  const bool nearest = node.is("resize_nearest_neighbor");
+  const bool nearest = node.is("resize_nearest");
   const ir::Value& image = node.inputs.at(0);
   const DataType dtype = image.node->outputs.at(static_cast<std::size_t>(image.index)).dtype;
   if (dtype != DataType::kFloat32 && !(nearest && (dtype == DataType::kUInt8 || dtype == DataType::kInt32))) {
@@ -96,7 +96,7 @@ Lowered lower_resize(const ir::Node& node, WeightSource&) {
   Lowered lowered;
   lowered.kernel = std::string(node.op->name);
   lowered.unread = {1};
-  lowered.prepare = [nearest = node.is("resize_nearest_neighbor")](PlanContext& ctx) -> std::unique_ptr<Step> {
+  lowered.prepare = [nearest = node.is("resize_nearest")](PlanContext& ctx) -> std::unique_ptr<Step> {
     const Place &x = ctx.operand(0), &y = ctx.result();
     ResizeShape shape{x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2],
                       ctx.node().attr_or<bool>("align_corners", false), ctx.node().attr_or<bool>("half_pixel_centers", false)};
@@ -117,10 +117,10 @@ Lowered lower_resize(const ir::Node& node, WeightSource&) {
 constexpr Lowering kLowerings[] = {
     {"max_pool", supports_pool, lower_pool},
     {"avg_pool", supports_pool, lower_pool},
-    {"max_pool3d", supports_pool, lower_pool},
-    {"avg_pool3d", supports_pool, lower_pool},
+    {"max_pool_3d", supports_pool, lower_pool},
+    {"avg_pool_3d", supports_pool, lower_pool},
     {"resize_bilinear", supports_resize, lower_resize},
-    {"resize_nearest_neighbor", supports_resize, lower_resize},
+    {"resize_nearest", supports_resize, lower_resize},
 };
 
 }  // namespace

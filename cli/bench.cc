@@ -126,7 +126,7 @@ int bench(const BenchOptions& options) {
                calls * static_cast<double>(options.batch), times.size(), session.threads(), options.streams, load_ms);
   }
   if (options.profile) json["profile"] = profile(session, feeds, options.common.json);
-  if (options.common.json) fmt::print("{}\n", json.dump(2));
+  if (options.common.json) fmt::print("{}\n", json_text(json));
   return kDone;
 }
 

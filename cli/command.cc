@@ -121,6 +121,8 @@ std::map<std::string, Tensor> random_feeds(const std::vector<TensorSpec>& inputs
   return feeds;
 }
 
+std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+
 std::string shape_text(const TensorSpec& spec) {
   if (!spec.known_rank) return "unknown_rank";
   std::string text = "[";

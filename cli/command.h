@@ -48,6 +48,8 @@ std::map<std::string, Tensor> random_feeds(const std::vector<TensorSpec>& inputs
                                            const std::map<std::string, std::vector<std::int64_t>>& shapes, std::int64_t batch,
                                            std::uint64_t seed);
 std::vector<std::string> split(const std::string& text, char separator);
+// Bytes that are no UTF-8 are replaced: names and messages may quote a hostile file.
+std::string json_text(const Json& json);
 std::string shape_text(const TensorSpec& spec);  // "[?,224,224,3]"
 
 // Registers a subcommand; its body returns an exit code.

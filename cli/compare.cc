@@ -47,7 +47,7 @@ int run(const CompareOptions& options) {
     }
   }
   json["equal"] = equal;
-  if (options.common.json) fmt::print("{}\n", json.dump(2));
+  if (options.common.json) fmt::print("{}\n", json_text(json));
   return equal ? kDone : kRefused;
 }
 

@@ -102,7 +102,7 @@ int run(const InspectOptions& options) {
   }
   const ModelInfo info = inspect(options.path);
   if (options.common.json) {
-    fmt::print("{}\n", info_json(info).dump(2));
+    fmt::print("{}\n", json_text(info_json(info)));
   } else {
     print_info(info);
   }
@@ -114,7 +114,7 @@ int list_ops(const Common& common, bool markdown) {
   if (common.json) {
     Json json = Json::array();
     for (const OpInfo& op : ops) json.push_back({{"op", op.tf_op}, {"ir", op.ir_op}, {"family", op.family}, {"engine", op.engine}});
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}\n", json_text(json));
     return kDone;
   }
   if (markdown) {

@@ -12,7 +12,7 @@ namespace {
 
 int report(bool json, const char* code, const char* message) {
   if (json) {
-    std::printf("%s\n", tenon::cli::Json{{"error", {{"code", code}, {"message", message}}}}.dump(2).c_str());
+    std::printf("%s\n", tenon::cli::json_text({{"error", {{"code", code}, {"message", message}}}}).c_str());
   }
   std::fprintf(stderr, "tenon: %s\n", message);
   return tenon::cli::kRefused;

@@ -128,7 +128,7 @@ int run(const RunOptions& options) {
       fmt::print("{}: {}{}  {}\n", name, dtype_name(tensor.dtype()), tensor.shape().to_string(), preview(tensor));
     }
   }
-  if (options.common.json) fmt::print("{}\n", json.dump(2));
+  if (options.common.json) fmt::print("{}\n", json_text(json));
   return kDone;
 }
 

@@ -147,7 +147,9 @@ NB_MODULE(_native, module) {
     try {
       std::rethrow_exception(pointer);
     } catch (const tenon::Error& error) {
-      const nb::object exception = make_error(tenon::error_code_name(error.code()), error.what());
+      // A message may quote a hostile file: bytes that are no UTF-8 are replaced.
+      const nb::object message = nb::steal(PyUnicode_DecodeUTF8(error.what(), static_cast<Py_ssize_t>(std::strlen(error.what())), "replace"));
+      const nb::object exception = make_error(tenon::error_code_name(error.code()), message);
       PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
     }
   });

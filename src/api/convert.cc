@@ -43,7 +43,7 @@ std::string ConvertReport::to_json() const {
     json["verification"].push_back({{"signature", error.signature}, {"output", error.output}, {"max_abs_error", error.max_abs_error},
                                     {"scale", error.scale}, {"first_node", error.first_node}});
   }
-  return json.dump(2);
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);  // names may be any bytes
 }
 
 }  // namespace tenon

@@ -170,6 +170,15 @@ struct Session::State {
   }
 
   std::vector<Tensor> collect(const ir::Signature& signature, const Entry& entry, const std::map<std::string, Tensor>& feeds) const {
+    // Before what is missing: a misspelt name is the likeliest reason.
+    for (const auto& [name, tensor] : feeds) {
+      const bool known = std::any_of(entry.inputs.begin(), entry.inputs.end(), [&](const ir::Binding* b) { return b->key == name; });
+      if (!known) {
+        std::vector<std::string> names;
+        for (const ir::Binding* input : entry.inputs) names.push_back(input->key);
+        fail(ErrorCode::kInvalidArgument, "signature \"{}\" has no input \"{}\"; it has: {}", signature.key, name, join(names));
+      }
+    }
     std::vector<Tensor> fed;
     for (const ir::Binding* input : entry.inputs) {
       auto it = feeds.find(input->key);
@@ -182,14 +191,6 @@ struct Session::State {
       }
       check_feed(*input, it->second);
       fed.push_back(it->second);
-    }
-    for (const auto& [name, tensor] : feeds) {
-      const bool known = std::any_of(entry.inputs.begin(), entry.inputs.end(), [&](const ir::Binding* b) { return b->key == name; });
-      if (!known) {
-        std::vector<std::string> names;
-        for (const ir::Binding* input : entry.inputs) names.push_back(input->key);
-        fail(ErrorCode::kInvalidArgument, "signature \"{}\" has no input \"{}\"; it has: {}", signature.key, name, join(names));
-      }
     }
     return fed;
   }

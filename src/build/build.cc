@@ -65,7 +65,7 @@ class Converter {
       fail(ErrorCode::kInvalidArgument, "output folder {} is the input; name another one", output);
     }
     if (fs::exists(fs::symlink_status(output, error)) && !options_.force) {
-      fail(ErrorCode::kInvalidArgument, "output folder {} exists; remove it or convert with force", output);
+      fail(ErrorCode::kInvalidArgument, "output folder {} exists; remove it, or replace it with --force (force=True)", output);
     }
   }
 

@@ -236,15 +236,20 @@ def convert(model, output, *more):
     return tenon_command("convert", "--saved-model-dir", model, "--output-dir", output, *more)
 
 
-def test_existing_output_needs_force(digits, tmp_path):
-    output = tmp_path / "out"
-    output.mkdir()
-    (output / "mine.txt").write_text("precious")
-    refused(convert(digits, output), "--force")
-    assert (output / "mine.txt").read_text() == "precious"
-    assert convert(digits, output, "--force").returncode == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
-    assert (output / "saved_model.pb").exists() and not (output / "mine.txt").exists()
+def test_existing_output_needs_force(digits, scale_model, tmp_path):
+    before = (scale_model / "saved_model.pbtxt").read_text()
+    refused(convert(digits, scale_model), "--force")
+    assert (scale_model / "saved_model.pbtxt").read_text() == before
+    assert convert(digits, scale_model, "--force").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scale"]
+    assert (scale_model / "saved_model.pb").exists() and not (scale_model / "saved_model.pbtxt").exists()
+
+
+def test_force_never_replaces_what_is_no_model(digits, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    refused(convert(digits, tmp_path / "mine", "--force"), "not replaced")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
 
 @pytest.mark.parametrize("spelling", ["{}", "{}/", "{}/../scale", "{}/inside"])

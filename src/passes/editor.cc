@@ -25,7 +25,42 @@ bool Editor::finish() {
 const std::vector<Editor::Use>& Editor::uses(ir::Value value) const {
   static const std::vector<Use> kNone;
   const auto it = uses_.find(value);
-  return it == uses_.end() ? kNone : it->second;
+  return it == uses_.end() ? kNone : it->second.items;
+}
+
+namespace {
+
+constexpr std::size_t kLongList = 64;
+
+ir::Value place_key(const ir::Node* consumer, int index) { return {const_cast<ir::Node*>(consumer), index}; }
+
+}  // namespace
+
+void Editor::UseList::add(Use use) {
+  items.push_back(use);
+  if (items.size() < kLongList) return;
+  if (places.empty()) {
+    for (std::size_t i = 0; i < items.size(); ++i) places.emplace(place_key(items[i].consumer, items[i].index), i);
+  } else {
+    places.emplace(place_key(use.consumer, use.index), items.size() - 1);
+  }
+}
+
+// The last use takes the place of the one that goes.
+void Editor::UseList::remove(const ir::Node* consumer, int index) {
+  std::size_t place = 0;
+  if (places.empty()) {
+    while (place < items.size() && !(items[place].consumer == consumer && items[place].index == index)) ++place;
+  } else {
+    const auto it = places.find(place_key(consumer, index));
+    place = it == places.end() ? items.size() : it->second;
+  }
+  if (place >= items.size()) return;
+  items[place] = items.back();
+  items.pop_back();
+  if (places.empty()) return;
+  places.erase(place_key(consumer, index));
+  if (place < items.size()) places[place_key(items[place].consumer, items[place].index)] = place;
 }
 
 ir::Node* Editor::sole_user(ir::Value value) const {
@@ -37,11 +72,7 @@ bool Editor::absorbable(const ir::Node* node) const {
   return node->op->traits == ir::kPure && !pinned_.contains(node) && node->control_inputs.empty();
 }
 
-void Editor::drop_use(ir::Value value, const ir::Node* consumer, int index) {
-  auto& list = uses_[value];
-  const auto it = std::find_if(list.begin(), list.end(), [&](const Use& u) { return u.consumer == consumer && u.index == index; });
-  if (it != list.end()) list.erase(it);
-}
+void Editor::drop_use(ir::Value value, const ir::Node* consumer, int index) { uses_[value].remove(consumer, index); }
 
 void Editor::set_input(ir::Node* node, std::size_t index, ir::Value value) {
   const ir::Value before = node->inputs[index];
@@ -56,8 +87,8 @@ void Editor::set_input(ir::Node* node, std::size_t index, ir::Value value) {
 void Editor::replace(ir::Value from, ir::Value to, const ir::Node* except) {
   if (from == to) return;
   changed_ = true;
-  const std::vector<Use> all = std::move(uses_[from]);
-  uses_[from].clear();
+  const std::vector<Use> all = std::move(uses_[from].items);
+  uses_[from] = {};
   for (const Use& use : all) {
     if (use.consumer != nullptr && use.consumer == except) {
       add_use(from, use);

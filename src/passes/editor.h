@@ -50,12 +50,20 @@ class Editor {
   void release_unused();
 
  private:
-  void add_use(ir::Value value, Use use) { uses_[value].push_back(use); }
+  // The uses of one value. Where there are many, a table finds one of them without a search.
+  struct UseList {
+    std::vector<Use> items;
+    std::unordered_map<ir::Value, std::size_t, ir::ValueHash> places;  // consumer and operand -> index; only for long lists
+    void add(Use use);
+    void remove(const ir::Node* consumer, int index);
+  };
+
+  void add_use(ir::Value value, Use use) { uses_[value].add(use); }
   void drop_use(ir::Value value, const ir::Node* consumer, int index);
   void release_if_unused(ir::Node* node);
 
   ir::Graph& graph_;
-  std::unordered_map<ir::Value, std::vector<Use>, ir::ValueHash> uses_;
+  std::unordered_map<ir::Value, UseList, ir::ValueHash> uses_;
   std::unordered_set<const ir::Node*> pinned_;  // named by control edges or control outputs
   std::unordered_set<const ir::Node*> released_;
   bool changed_ = false;

@@ -104,9 +104,10 @@ Affine follow(const Editor& editor, ir::Value value, Accept&& accept) {
   if (channels < 1) return affine;
   affine.scale.assign(static_cast<std::size_t>(channels), 1);
   affine.shift.assign(static_cast<std::size_t>(channels), 0);
+  constexpr std::size_t kMaxSteps = 64;
   for (;;) {
     ir::Node* node = editor.sole_user(value);
-    if (node == nullptr || !node->control_inputs.empty()) return affine;
+    if (node == nullptr || !node->control_inputs.empty() || affine.nodes.size() == kMaxSteps) return affine;
     Affine next = affine;
     if (!apply(*node, value, next) || !only_first_output(editor, node) || !accept(next)) return affine;
     affine = std::move(next);
@@ -177,8 +178,9 @@ bool fold_into(Editor& editor, ir::Node* node) {
   return true;
 }
 
-// A chain that no convolution takes. `first` is its first node, x what it starts from.
-bool make_affine(Editor& editor, ir::Node* first) {
+// A chain that no convolution takes. `first` is its first node, x what it starts from. The nodes of a chain that is not worth it
+// go to `seen`.
+bool make_affine(Editor& editor, ir::Node* first, std::unordered_set<const ir::Node*>& seen) {
   ir::Value x;
   for (const ir::Value& input : first->inputs) {
     if (constant_of(input) == nullptr) x = input;
@@ -196,6 +198,7 @@ bool make_affine(Editor& editor, ir::Node* first) {
   }
   affine.nodes.insert(affine.nodes.end(), rest.nodes.begin(), rest.nodes.end());
   affine.varies |= rest.varies;
+  seen.insert(affine.nodes.begin(), affine.nodes.end());
   if (!affine.varies || (affine.nodes.size() < 2 && !first->is("fused_batch_norm"))) return false;
   if (!finite(affine.scale) || !finite(affine.shift)) return false;
   ir::Node* last = affine.nodes.back();
@@ -214,8 +217,9 @@ bool fold_batch_norm(ir::Graph& graph) {
   for (ir::Node* node : order) {
     if (!editor.released(node) && has_epilogue_op(*node)) fold_into(editor, node);
   }
+  std::unordered_set<const ir::Node*> seen;
   for (ir::Node* node : order) {
-    if (!editor.released(node) && !node->is("channel_affine")) make_affine(editor, node);
+    if (!editor.released(node) && !node->is("channel_affine") && !seen.contains(node)) make_affine(editor, node, seen);
   }
   return editor.finish();
 }

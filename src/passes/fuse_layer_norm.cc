@@ -196,16 +196,19 @@ bool make(Editor& editor, ir::Node* node, const Moments& m, const Affine& affine
   return true;
 }
 
+constexpr std::size_t kMaxEnds = 32;
+
 // Nodes that may end the normalisation: what multiplications and additions make of `scale`, the farthest first.
 std::vector<ir::Node*> possible_ends(const Editor& editor, ir::Value scale) {
   std::vector<ir::Node*> ends;
   std::vector<ir::Value> front{scale};
-  for (int depth = 0; depth < 6 && !front.empty() && ends.size() < 32; ++depth) {
+  for (int depth = 0; depth < 6 && !front.empty() && ends.size() < kMaxEnds; ++depth) {
     std::vector<ir::Value> next;
     for (const ir::Value& value : front) {
       for (const Editor::Use& use : editor.uses(value)) {
         ir::Node* node = use.consumer;
         if (node == nullptr || !(node->is("mul") || node->is("add") || node->is("sub") || node->is("div"))) continue;
+        if (ends.size() == kMaxEnds) break;
         std::erase(ends, node);
         ends.push_back(node);
         next.push_back(node->output());

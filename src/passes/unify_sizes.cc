@@ -35,7 +35,7 @@ class Classes {
 
  private:
   std::int64_t find(std::int64_t symbol) {
-    while (parent_.at(symbol) != symbol) symbol = parent_.at(symbol);
+    while (parent_.at(symbol) != symbol) symbol = parent_[symbol] = parent_.at(parent_.at(symbol));
     return symbol;
   }
   std::unordered_map<std::int64_t, std::int64_t> parent_;

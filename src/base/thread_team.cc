@@ -22,7 +22,6 @@ namespace {
 
 constexpr auto kWorkerSpin = std::chrono::microseconds(80);
 constexpr auto kCallerSpin = std::chrono::microseconds(50);
-constexpr auto kTimeBetweenMoves = std::chrono::milliseconds(2);
 constexpr int kPausesPerClockRead = 32;
 
 void pause() noexcept {
@@ -68,20 +67,6 @@ constexpr uint64_t pack(Open open) { return static_cast<uint64_t>(open.high) << 
 constexpr Open unpack(uint64_t word) { return {static_cast<uint32_t>(word), static_cast<uint32_t>(word >> 32)}; }
 constexpr bool any(uint64_t word) { return unpack(word).low < unpack(word).high; }
 
-// Moves the calling thread off the CPUs of the `count` given threads at once, without binding it: the scheduler may place
-// it anew later. Does nothing where no other CPU is permitted.
-void leave_cpus(const std::atomic<int>* taken, int count) noexcept {
-  cpu_set_t permitted;
-  if (sched_getaffinity(0, sizeof permitted, &permitted) != 0) return;
-  cpu_set_t rest = permitted;
-  for (int i = 0; i < count; ++i) {
-    const int cpu = taken[i].load(std::memory_order_relaxed);
-    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_CLR(static_cast<size_t>(cpu), &rest);
-  }
-  if (CPU_COUNT(&rest) == 0 || sched_setaffinity(0, sizeof rest, &rest) != 0) return;
-  sched_setaffinity(0, sizeof permitted, &permitted);
-}
-
 thread_local const void* running_team = nullptr;  // the team whose share this thread is in, to run nested loops in place
 thread_local const void* home_team = nullptr;     // the team that this worker belongs to, and its number there
 thread_local int home_slot = 0;
@@ -99,27 +84,6 @@ struct ThreadTeam::State {
   std::atomic<uint32_t> wake_epoch{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> workers;
-  std::vector<std::atomic<int>> cpus;  // where each slot was last seen; -1: asleep
-
-  void see_cpu(int slot, int cpu) noexcept {
-    std::atomic<int>& seen = cpus[static_cast<size_t>(slot)];
-    if (seen.load(std::memory_order_relaxed) != cpu) seen.store(cpu, std::memory_order_relaxed);
-  }
-
-  // Beside a busy neighbour the scheduler may count the caller and a worker on one CPU as balanced, for seconds: then
-  // nothing runs in parallel. Such a worker moves away from the threads with lower slots.
-  void avoid_team_mates(int slot, std::chrono::steady_clock::time_point& next_move) noexcept {
-    const int cpu = sched_getcpu();
-    see_cpu(slot, cpu);
-    bool shared = false;
-    for (int i = 0; i < slot; ++i) shared |= cpus[static_cast<size_t>(i)].load(std::memory_order_relaxed) == cpu;
-    if (!shared) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now < next_move) return;
-    next_move = now + kTimeBetweenMoves;
-    leave_cpus(cpus.data(), slot);
-    see_cpu(slot, sched_getcpu());
-  }
 
   bool claim_low(int& share) noexcept {
     uint64_t word = open.load(std::memory_order_acquire);
@@ -160,21 +124,18 @@ struct ThreadTeam::State {
     running_team = this;
     home_team = this;
     home_slot = slot;
-    auto next_move = std::chrono::steady_clock::time_point::min();
     while (!stop.load(std::memory_order_acquire)) {
       int share;
-      if (any(open.load(std::memory_order_relaxed))) avoid_team_mates(slot, next_move);
       while (claim_high(share)) {
         run_claimed(share);
         finish(1);
       }
       const auto wanted = [this] { return any(open.load(std::memory_order_relaxed)) || stop.load(std::memory_order_relaxed); };
-      if (!spin_until(wanted, kWorkerSpin)) sleep(slot);
+      if (!spin_until(wanted, kWorkerSpin)) sleep();
     }
   }
 
-  void sleep(int slot) noexcept {
-    see_cpu(slot, -1);
+  void sleep() noexcept {
     const uint32_t epoch = wake_epoch.load(std::memory_order_acquire);
     sleepers.fetch_add(1, std::memory_order_seq_cst);
     if (!any(open.load(std::memory_order_seq_cst)) && !stop.load(std::memory_order_seq_cst)) futex_wait(wake_epoch, epoch);
@@ -200,8 +161,6 @@ struct ThreadTeam::State {
 ThreadTeam::ThreadTeam(int threads) : state_(std::make_unique<State>()) {
   if (threads < 0) fail(ErrorCode::kInvalidArgument, "thread team: wanted 0 or more threads, found {}", threads);
   const int size = threads == 0 ? available_cpus() : threads;
-  state_->cpus = std::vector<std::atomic<int>>(static_cast<size_t>(size));
-  for (auto& cpu : state_->cpus) cpu.store(-1, std::memory_order_relaxed);
   state_->workers.reserve(static_cast<size_t>(size - 1));
   for (int i = 1; i < size; ++i) state_->workers.emplace_back([state = state_.get(), i] { state->work(i); });
 }
@@ -223,7 +182,6 @@ void ThreadTeam::run(int shares, Body body, void* context) {
     for (int share = 0; share < shares; ++share) body(context, share);
     return;
   }
-  state.see_cpu(0, sched_getcpu());
   state.body.store(body, std::memory_order_relaxed);
   state.context.store(context, std::memory_order_relaxed);
   state.unfinished.store(static_cast<uint32_t>(shares), std::memory_order_relaxed);

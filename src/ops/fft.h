@@ -20,6 +20,7 @@ class Fft {
 
  private:
   void step(const Complex* in, Complex* out, std::size_t length, std::size_t stride, std::size_t factor) const;
+  void combine4(Complex* out, std::size_t part, std::size_t stride) const;
   void bluestein(std::span<Complex> data) const;
 
   std::size_t length_;

@@ -4,6 +4,7 @@
 #include "base/visit_dtype.h"
 #include "ir/eval_context.h"
 #include "ir/infer_context.h"
+#include "ops/elementwise.h"
 #include "ops/fft.h"
 #include "ops/registry.h"
 
@@ -47,11 +48,10 @@ void infer_fft(InferContext& ctx) {
 }
 
 // Transforms along one axis of the last kRank dimensions, in place.
-void transform_axis(std::vector<Complex>& block, const std::vector<std::int64_t>& dims, std::size_t axis, bool inverse) {
+void transform_axis(const Fft& fft, std::vector<Complex>& block, const std::vector<std::int64_t>& dims, std::size_t axis, bool inverse) {
   const auto length = static_cast<std::size_t>(dims[axis]);
   std::size_t inner = 1;
   for (std::size_t d = axis + 1; d < dims.size(); ++d) inner *= static_cast<std::size_t>(dims[d]);
-  const Fft fft(length);
   std::vector<Complex> line(length);
   for (std::size_t start = 0; start < block.size(); start += length * inner) {
     for (std::size_t i = 0; i < inner; ++i) {
@@ -139,7 +139,9 @@ void run_fft(EvalContext& ctx, Kind kind, int rank, DataType out_type) {
   const double scale = is_inverse(kind) && size > 0 ? 1.0 / static_cast<double>(size) : 1.0;
   std::vector<std::int64_t> limit = in_dims;  // what is read of the operand: nothing beyond `used`
   for (std::size_t d = 0; d < limit.size(); ++d) limit[d] = std::min(limit[d], used[d]);
-  for (std::size_t batch = 0; batch < batches; ++batch) {
+  std::vector<Fft> transforms;
+  for (const std::int64_t length : sizes) transforms.emplace_back(static_cast<std::size_t>(length));
+  const auto transform_batch = [&](std::size_t batch) {
     std::vector<Complex> block(size);
     const In* from = in.flat<In>().data() + batch * in_block;
     each_common(in_dims, sizes, [&](std::size_t a, std::size_t b) {
@@ -147,7 +149,7 @@ void run_fft(EvalContext& ctx, Kind kind, int rank, DataType out_type) {
       if (static_cast<std::int64_t>(last) < limit.back()) block[b] = Complex(from[a]);
     });
     if (kind == Kind::kRealInverse) complete_spectrum(block, sizes);
-    for (std::size_t axis = sizes.size(); axis-- > 0;) transform_axis(block, sizes, axis, is_inverse(kind));
+    for (std::size_t axis = sizes.size(); axis-- > 0;) transform_axis(transforms[axis], block, sizes, axis, is_inverse(kind));
     Out* to = out.flat<Out>().data() + batch * out_block;
     each_common(sizes, out_dims, [&](std::size_t a, std::size_t b) {
       if constexpr (kIsComplex<Out>) {
@@ -156,7 +158,12 @@ void run_fft(EvalContext& ctx, Kind kind, int rank, DataType out_type) {
         to[b] = static_cast<Out>(block[a].real() * scale);
       }
     });
-  }
+  };
+  constexpr std::int64_t kGrain = 1 << 14;  // elements that are worth a share
+  for_shares(ctx.team(), static_cast<std::int64_t>(batches), kGrain / static_cast<std::int64_t>(std::max<std::size_t>(size, 1)) + 1,
+             [&](std::int64_t first, std::int64_t last) {
+               for (std::int64_t batch = first; batch < last; ++batch) transform_batch(static_cast<std::size_t>(batch));
+             });
 }
 
 template <Kind kKind, int kRank>

@@ -1,5 +1,6 @@
 #include "ops/variables.h"
 
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/visit_dtype.h"
@@ -534,23 +535,90 @@ void bind(ir::Node& node, const ir::Node& variable) {
   node.attrs.set("_container", variable.attr_or<std::string>("container", ""));
 }
 
+// A place that takes the value of a reference variable.
+struct ValueUse {
+  ir::Node* node;
+  std::size_t operand;
+  const ir::Node* variable;
+};
+
+std::vector<ValueUse> value_uses(const ir::Graph& graph) {
+  std::vector<ValueUse> uses;
+  for (const auto& node : graph.nodes()) {
+    for (std::size_t i = is_ref_op(*node) ? 1 : 0; i < node->inputs.size(); ++i) {
+      if (const ir::Node* variable = ref_source(node->inputs[i])) uses.push_back({node.get(), i, variable});
+    }
+  }
+  return uses;
+}
+
+using NodeSet = std::unordered_set<const ir::Node*>;
+
+// What runs after a node that changes the variable, per variable; the changing nodes themselves included.
+std::unordered_map<const ir::Node*, NodeSet> nodes_after_changes(const ir::Graph& graph,
+                                                                const std::unordered_map<const ir::Node*, std::vector<const ir::Node*>>& changers) {
+  std::unordered_map<const ir::Node*, std::vector<const ir::Node*>> followers;
+  for (const auto& node : graph.nodes()) {
+    for (const ir::Value input : node->inputs) followers[input.node].push_back(node.get());
+    for (const ir::Node* input : node->control_inputs) followers[input].push_back(node.get());
+  }
+  std::unordered_map<const ir::Node*, NodeSet> after;
+  for (const auto& [variable, nodes] : changers) {
+    NodeSet& reached = after[variable];
+    std::vector<const ir::Node*> open(nodes.begin(), nodes.end());
+    while (!open.empty()) {
+      const ir::Node* node = open.back();
+      open.pop_back();
+      if (!reached.insert(node).second) continue;
+      const auto next = followers.find(node);
+      if (next != followers.end()) open.insert(open.end(), next->second.begin(), next->second.end());
+    }
+  }
+  return after;
+}
+
+// Makes an operand a new read of the variable, which runs just before the node does.
+void insert_read(ir::Graph& graph, const ValueUse& use) {
+  const ir::Value old = use.node->inputs[use.operand];
+  ir::Node* read = graph.add(op("read_ref_variable"), use.node->name + "/read_again", {old});
+  read->outputs[0] = old.node->outputs[static_cast<std::size_t>(old.index)];
+  read->origin.op_type = "IdentityN";  // what it is written as
+  bind(*read, *use.variable);
+  read->control_inputs = use.node->control_inputs;
+  for (std::size_t i = 0; i < use.node->inputs.size(); ++i) {
+    if (use.node->inputs[i].node != old.node) read->control_inputs.push_back(use.node->inputs[i].node);
+  }
+  use.node->inputs[use.operand] = read->output();
+}
+
 }  // namespace
 
 void bind_ref_variables(ir::Graph& graph) {
-  std::unordered_set<const ir::Node*> changed;
+  std::unordered_map<const ir::Node*, std::vector<const ir::Node*>> changers;
+  bool loops = false;
   for (const auto& node : graph.nodes()) {
+    loops |= node->is("enter");
     if (!is_ref_op(*node)) continue;
     const ir::Node* variable = node->inputs.empty() ? nullptr : ref_source(node->inputs[0]);
     if (variable == nullptr) fail(ErrorCode::kInvalidModel, "{}: input 0 does not lead to a variable", node->describe());
     bind(*node, *variable);
-    if (!node->is("is_initialized_ref")) changed.insert(variable);
+    if (!node->is("is_initialized_ref")) changers[variable].push_back(node.get());
   }
-  for (const auto& node : graph.nodes()) {
-    if (!node->is("identity") || node->inputs.size() != 1) continue;
-    const ir::Node* variable = ref_source(node->inputs[0]);
-    if (variable == nullptr || !changed.contains(variable)) continue;
-    bind(*node, *variable);
-    node->op = &op("read_ref_variable");
+  if (changers.empty()) return mark_unread(graph);
+  const auto after = nodes_after_changes(graph, changers);
+  for (const ValueUse& use : value_uses(graph)) {
+    if (!changers.contains(use.variable)) continue;
+    const ir::Node* source = use.node->inputs[use.operand].node;
+    const NodeSet& late = after.at(use.variable);
+    const bool identity = use.node->is("identity") && use.node->inputs.size() == 1;
+    const bool direct = source->is("ref_variable") || is_ref_op(*source);
+    const bool stale = late.contains(use.node) && !late.contains(source);
+    if (identity && (direct || stale)) {
+      bind(*use.node, *use.variable);
+      use.node->op = &op("read_ref_variable");
+    } else if (stale && !loops) {
+      insert_read(graph, use);
+    }
   }
   mark_unread(graph);
 }

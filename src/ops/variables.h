@@ -52,10 +52,12 @@ std::shared_ptr<Variable> variable_operand(const ir::EvalContext& ctx, int i);
 // The reference variable that bind_ref_variables() found for a node.
 std::shared_ptr<Variable> bound_variable(ir::EvalContext& ctx);
 
-// In TF1 the result of a variable node is the variable itself and ops change it through that edge. Here the result is its
-// value, and ops that change it carry its name: sets "_variable" and "_container" on every node of the graph that changes,
-// counts or tests a reference variable, found by walking operand 0 up to the variable; identities that read a variable which
-// the graph changes read it again when they run. Throws kInvalidModel for a node whose operand 0 leads to no variable.
+// In TF1 the result of a variable node is the variable itself: ops change it through that edge, and whoever took its value
+// before sees the change, because both share the memory. Here the result is a value, and ops that change it carry its name.
+// Sets "_variable" and "_container" on every node of the graph that changes, counts or tests a reference variable, found by
+// walking operand 0 up to the variable. Identities that read a variable which the graph changes read it when they run; nodes
+// that run after a change but take a value from before it get a new read (outside of TF1 loops).
+// Throws kInvalidModel for a node whose operand 0 leads to no variable.
 void bind_ref_variables(ir::Graph& graph);
 
 }  // namespace tenon::ops

@@ -97,6 +97,27 @@ TEST(RefVariables, AreFoundThroughTheirEdges) {
   EXPECT_EQ(values<float>(run(v, {})), (std::vector<float>{5}));
 }
 
+// read = Identity(v); a = AssignAdd(v, x); late = Neg(read) after a; early = Neg(read)
+TEST(RefVariables, AreReadAgainByWhatRunsAfterAChange) {
+  ir::Graph graph;
+  ir::Node* v = graph.add(ops::op("ref_variable"), "v", {}, attrs({{"dtype", kFloat}, {"shape", Shape{1}}}));
+  v->outputs[0] = {kFloat, Shape{1}};
+  ir::Node* x = graph.add(ops::op("const"), "x", {}, attrs({{"value", vec<float>({5})}}));
+  ir::Node* read = graph.add(ops::op("identity"), "read", {v->output()});
+  ir::Node* change = graph.add(ops::op("assign_add_ref"), "change", {v->output(), x->output()});
+  ir::Node* late = graph.add(ops::op("neg"), "late", {read->output()});
+  late->control_inputs.push_back(change);
+  ir::Node* early = graph.add(ops::op("neg"), "early", {read->output()});
+  ir::Node* again = graph.add(ops::op("identity"), "again", {read->output()});
+  again->control_inputs.push_back(change);
+  ops::bind_ref_variables(graph);
+  EXPECT_EQ(early->inputs[0].node, read);
+  EXPECT_TRUE(again->is("read_ref_variable"));
+  ASSERT_TRUE(late->inputs[0].node->is("read_ref_variable"));
+  EXPECT_NE(late->inputs[0].node, read);
+  EXPECT_EQ(late->inputs[0].node->control_inputs, std::vector<ir::Node*>{change});
+}
+
 TEST(RefVariables, MustBeThere) {
   ir::Graph graph;
   ir::Node* x = graph.add(ops::op("const"), "x", {}, attrs({{"value", vec<float>({5})}}));

@@ -11,6 +11,13 @@ namespace {
 
 std::string key_of(ir::Value value, const std::string& layout) { return value.node->name + " | " + layout; }
 
+Tensor packed_copy(const Tensor& tensor, std::size_t size, const std::function<void(const Tensor&, void*)>& pack) {
+  Tensor buffer(DataType::kUInt8, Shape{static_cast<std::int64_t>(size)});
+  if (size > 0) std::memset(buffer.data(), 0, size);
+  pack(tensor, buffer.data());
+  return buffer;
+}
+
 const Tensor* constant_of(std::map<const ir::Node*, Tensor>& cache, ir::Value value) {
   if (!value.node->is("const")) return nullptr;
   const auto [it, fresh] = cache.try_emplace(value.node);
@@ -19,6 +26,18 @@ const Tensor* constant_of(std::map<const ir::Node*, Tensor>& cache, ir::Value va
 }
 
 }  // namespace
+
+const void* OwnWeights::packed_when_loaded(ir::Value value, const std::string& layout, std::size_t size,
+                                           const std::function<void(const Tensor&, void*)>& pack) {
+  const auto [it, fresh] = own_.try_emplace(key_of(value, layout));
+  if (fresh) {
+    const Tensor* tensor = constant(value);
+    if (tensor == nullptr) fail(ErrorCode::kIncompatiblePlan, "plan: the weights of \"{}\" are missing; build the engine again", value.node->name);
+    it->second = packed_copy(*tensor, size, pack);
+    own_bytes_ += size;
+  }
+  return it->second.data();
+}
 
 bool WeightPacker::is_constant(ir::Value value) const { return is_constant_node(*value.node); }
 
@@ -30,10 +49,7 @@ const void* WeightPacker::packed(ir::Value value, const std::string& layout, std
   if (fresh) {
     const Tensor* tensor = constant(value);
     TENON_CHECK(tensor != nullptr);
-    Tensor buffer(DataType::kUInt8, Shape{static_cast<std::int64_t>(size)});
-    if (size > 0) std::memset(buffer.data(), 0, size);
-    pack(*tensor, buffer.data());
-    it->second = std::move(buffer);
+    it->second = packed_copy(*tensor, size, pack);
   }
   return it->second.data();
 }

@@ -11,8 +11,21 @@
 
 namespace tenon::cpu {
 
+// Packed weights that live in memory of their own.
+class OwnWeights : public WeightSource {
+ public:
+  const void* packed_when_loaded(ir::Value value, const std::string& layout, std::size_t size,
+                                 const std::function<void(const Tensor&, void*)>& pack) override;
+  // Bytes of what packed_when_loaded made.
+  std::size_t own_bytes() const noexcept { return own_bytes_; }
+
+ private:
+  std::map<std::string, Tensor> own_;
+  std::size_t own_bytes_ = 0;
+};
+
 // Packs constants of the graph that is being compiled.
-class WeightPacker : public WeightSource {
+class WeightPacker : public OwnWeights {
  public:
   bool is_constant(ir::Value value) const override;
   const Tensor* constant(ir::Value value) const override;
@@ -27,7 +40,7 @@ class WeightPacker : public WeightSource {
 };
 
 // Packed weights of a plan, used where they lie.
-class StoredWeights : public WeightSource {
+class StoredWeights : public OwnWeights {
  public:
   // Throws kIncompatiblePlan for a table that WeightPacker::store did not write.
   StoredWeights(std::string_view table, std::string_view blob);

@@ -180,7 +180,8 @@ Lowered lower_window(const ir::Node& node, ConvNode conv, std::unique_ptr<Step> 
   lowered.pitched_operands = {0};
   if (conv.extra.residual >= 0) lowered.pitched_operands.add(conv.extra.residual);
   lowered.pitched_results = {0};
-  if (conv.packed) lowered.unread = lowered.packed = {1};
+  if (conv.packed) lowered.unread = {1};
+  if (conv.packed && !conv.winograd) lowered.packed = {1};
   lowered.kernel = fmt::format("{} {}", node.op->name.substr(6), epilogue_key(conv.attrs.epilogue));
   lowered.prepare = [conv = std::move(conv), prepare](PlanContext& ctx) { return prepare(ctx, conv); };
   return lowered;
@@ -236,10 +237,10 @@ Lowered lower_conv2d(const ir::Node& node, WeightSource& weights) {
     const ir::Value& input = node.inputs[0];
     params.winograd = conv.winograd = winograd_pays(conv.attrs, params, input.node->outputs[static_cast<std::size_t>(input.index)].shape);
     const std::string form = fmt::format("conv2d {} g{}{}", conv.key, params.groups, conv.winograd ? " winograd" : "");
-    conv.packed = weights.packed(node.inputs[1], form, conv2d_packed_size(params),
-                                 [&](const Tensor& value, void* to) {
-                                   conv2d_pack(params, value.flat<float>().data(), static_cast<float*>(to));
-                                 });
+    const auto pack = [&](const Tensor& value, void* to) { conv2d_pack(params, value.flat<float>().data(), static_cast<float*>(to)); };
+    const std::size_t size = conv2d_packed_size(params);
+    conv.packed = conv.winograd ? weights.packed_when_loaded(node.inputs[1], form, size, pack)
+                                : weights.packed(node.inputs[1], form, size, pack);
   }
   return lower_window(node, std::move(conv), prepare_conv);
 }

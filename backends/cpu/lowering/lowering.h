@@ -124,6 +124,9 @@ class WeightSource {
   // called while compiling. Throws kIncompatiblePlan when a plan lacks it.
   virtual const void* packed(ir::Value value, const std::string& layout, std::size_t size,
                              const std::function<void(const Tensor&, void*)>& pack) = 0;
+  // The same for a form much larger than the value: plans hold the value, which is packed whenever one is loaded.
+  virtual const void* packed_when_loaded(ir::Value value, const std::string& layout, std::size_t size,
+                                         const std::function<void(const Tensor&, void*)>& pack) = 0;
 };
 
 // An op's lowering.

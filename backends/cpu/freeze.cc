@@ -1,6 +1,7 @@
 #include "backends/cpu/freeze.h"
 
 #include <map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "ops/registry.h"
@@ -70,13 +71,18 @@ class Freezer {
     return axis_->output();
   }
 
-  // Reads are stateful to the graph, so nobody else removes them.
+  // Reads are stateful to the graph, so nobody else removes them. A frozen variable's read orders nothing.
   void erase_dead_readers() {
     const ir::Uses uses(graph_);
-    graph_.erase_unless([&](const ir::Node& node) {
-      const bool reader = node.is("read_variable") || node.is("resource_gather") || node.is("resource_gather_nd");
-      return !reader || handle_behind(&node, 0) == nullptr || uses.count({const_cast<ir::Node*>(&node), 0}) > 0;
-    });
+    std::unordered_set<const ir::Node*> dead;
+    for (const auto& node : graph_.nodes()) {
+      const bool reader = node->is("read_variable") || node->is("resource_gather") || node->is("resource_gather_nd");
+      if (reader && handle_behind(node.get(), 0) != nullptr && uses.count(node->output()) == 0) dead.insert(node.get());
+    }
+    const auto is_dead = [&](const ir::Node* node) { return dead.contains(node); };
+    for (const auto& node : graph_.nodes()) std::erase_if(node->control_inputs, is_dead);
+    std::erase_if(graph_.control_outputs, is_dead);
+    graph_.erase_unless([&](const ir::Node& node) { return !is_dead(&node); });
     graph_.remove_dead_nodes();
   }
 

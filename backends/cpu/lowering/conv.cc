@@ -195,8 +195,13 @@ ConvNode conv_node(const ir::Node& node) {
   return conv;
 }
 
+// Winograd's form of a filter has four times its bytes. Filters of more pairs of channels are convolved directly, so that a
+// plan stays about as large as the weights it is made from.
+constexpr std::int64_t kMaxWinogradPairs = 128 * 128;
+
 // One packed form serves all shapes, so images of unknown size are convolved directly; an unknown batch counts as 1.
 bool winograd_pays(const ops::ConvAttrs& attrs, Conv2dParams params, const PartialShape& input) {
+  if (params.input_channels * params.output_channels > kMaxWinogradPairs) return false;
   if (!input[1].known() || !input[2].known()) return false;
   const std::int64_t batch = input[0].known() ? input[0].size() : 1, height = input[1].size(), width = input[2].size();
   std::tie(params.pad_top, params.pad_bottom) = attrs.pads_of(0, height, params.kernel_h);

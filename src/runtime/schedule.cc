@@ -11,8 +11,14 @@ namespace {
 
 using Needed = std::unordered_set<const ir::Node*>;
 
-Needed needed_nodes(const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
+// A read whose value nobody wants does nothing. Functions of TensorFlow 2 let their results wait for all their reads, those that
+// an engine has made superfluous among them.
+bool is_idle_read(const ir::Node& node) { return node.is("read_variable") && !node.inputs.empty() && node.inputs[0].node->is("var_handle"); }
+
+Needed needed_nodes(const ir::Graph& graph, const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
                     const std::vector<ir::Node*>& targets) {
+  // In frames every control edge carries deadness.
+  const bool has_frames = std::any_of(graph.nodes().begin(), graph.nodes().end(), [](const auto& node) { return node->op->is(ir::kControlFlow); });
   std::unordered_set<ir::Value, ir::ValueHash> fed(feeds.begin(), feeds.end());
   Needed needed;
   std::vector<const ir::Node*> work;
@@ -28,6 +34,7 @@ Needed needed_nodes(const std::vector<ir::Value>& feeds, const std::vector<ir::V
     work.pop_back();
     for (const ir::Value& input : node->inputs) want(input);
     for (const ir::Node* control : node->control_inputs) {
+      if (!has_frames && is_idle_read(*control)) continue;  // if its value is wanted, want() finds it
       // A control edge from a fed node is satisfied by feeding it.
       const bool is_fed = std::any_of(feeds.begin(), feeds.end(), [&](const ir::Value& v) { return v.node == control; });
       if (!is_fed && needed.insert(control).second) work.push_back(control);
@@ -58,7 +65,7 @@ bool is_fixed(const ir::Node& node) {
 StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
                     const std::vector<ir::Node*>& targets, const KernelLookup& kernels) {
   StepList list;
-  const Needed needed = needed_nodes(feeds, fetches, targets);
+  const Needed needed = needed_nodes(graph, feeds, fetches, targets);
   std::unordered_map<ir::Value, int, ir::ValueHash> slots;
   for (const ir::Value& feed : feeds) {
     list.feed_slots.push_back(list.slots);

@@ -7,6 +7,7 @@ namespace tenon::ops {
 
 const OpFamily& audio_family();
 const OpFamily& binary_family();
+const OpFamily& buckets_family();
 const OpFamily& cast_family();
 const OpFamily& concat_family();
 const OpFamily& control_flow_family();
@@ -50,6 +51,7 @@ const OpFamily& slice_assign_family();
 const OpFamily& slice_family();
 const OpFamily& softmax_family();
 const OpFamily& space_batch_family();
+const OpFamily& sparse_cross_family();
 const OpFamily& sparse_family();
 const OpFamily& sparse_matmul_family();
 const OpFamily& special_family();
@@ -70,6 +72,7 @@ std::span<const OpFamily* const> families() {
   static const std::array list = {
       &audio_family(),
       &binary_family(),
+      &buckets_family(),
       &cast_family(),
       &concat_family(),
       &control_flow_family(),
@@ -113,6 +116,7 @@ std::span<const OpFamily* const> families() {
       &slice_family(),
       &softmax_family(),
       &space_batch_family(),
+      &sparse_cross_family(),
       &sparse_family(),
       &sparse_matmul_family(),
       &special_family(),

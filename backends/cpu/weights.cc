@@ -11,9 +11,9 @@ namespace {
 
 std::string key_of(ir::Value value, const std::string& layout) { return value.node->name + " | " + layout; }
 
-Tensor packed_copy(const Tensor& tensor, std::size_t size, const std::function<void(const Tensor&, void*)>& pack) {
+Tensor packed_copy(const Tensor& tensor, std::size_t size, bool zeroed, const std::function<void(const Tensor&, void*)>& pack) {
   Tensor buffer(DataType::kUInt8, Shape{static_cast<std::int64_t>(size)});
-  if (size > 0) std::memset(buffer.data(), 0, size);
+  if (zeroed && size > 0) std::memset(buffer.data(), 0, size);
   pack(tensor, buffer.data());
   return buffer;
 }
@@ -33,7 +33,7 @@ const void* OwnWeights::packed_when_loaded(ir::Value value, const std::string& l
   if (fresh) {
     const Tensor* tensor = constant(value);
     if (tensor == nullptr) fail(ErrorCode::kIncompatiblePlan, "plan: the weights of \"{}\" are missing; build the engine again", value.node->name);
-    it->second = packed_copy(*tensor, size, pack);
+    it->second = packed_copy(*tensor, size, false, pack);
     own_bytes_ += size;
   }
   return it->second.data();
@@ -49,7 +49,7 @@ const void* WeightPacker::packed(ir::Value value, const std::string& layout, std
   if (fresh) {
     const Tensor* tensor = constant(value);
     TENON_CHECK(tensor != nullptr);
-    it->second = packed_copy(*tensor, size, pack);
+    it->second = packed_copy(*tensor, size, true, pack);  // gaps too: they are written into the plan
   }
   return it->second.data();
 }

@@ -146,8 +146,11 @@ class Steps {
   float *in_, *out_;
 };
 
-// G g G^T for one pair of channels: 3x3 values, `step` apart, to 36.
-void transform_filter(const float* g, int64_t step, double (&u)[kWindow][kWindow]) {
+// G g G^T for `columns` neighbouring output channels of one input channel; filters of neighbouring taps lie `tap` apart. The 36
+// results go to `to`, `step` apart. In float64: plans are made once.
+constexpr int64_t kColumns = 16;
+
+void transform_filters(const float* g, int64_t tap, int64_t columns, float* to, int64_t step) {
   const double a = std::sqrt(0.5), b = std::sqrt(2.0), na = 2 * 0.5 * (0.5 - 2.0), nb = 2 * 2.0 * (2.0 - 0.5);
   const double G[kWindow][3] = {{1, 0, 0},
                                 {1 / na, a / na, 0.5 / na},
@@ -155,15 +158,23 @@ void transform_filter(const float* g, int64_t step, double (&u)[kWindow][kWindow
                                 {1 / nb, b / nb, 2.0 / nb},
                                 {1 / nb, -b / nb, 2.0 / nb},
                                 {0, 0, 1}};
-  double half[kWindow][3];
-  for (int i = 0; i < kWindow; ++i) {
+  double taps[3][3][kColumns] = {}, half[3][kColumns];
+  for (int y = 0; y < 3; ++y) {
     for (int x = 0; x < 3; ++x) {
-      half[i][x] = 0;
-      for (int y = 0; y < 3; ++y) half[i][x] += G[i][y] * static_cast<double>(g[(y * 3 + x) * step]);
+      for (int64_t c = 0; c < columns; ++c) taps[y][x][c] = g[(y * 3 + x) * tap + c];
     }
   }
   for (int i = 0; i < kWindow; ++i) {
-    for (int j = 0; j < kWindow; ++j) u[i][j] = half[i][0] * G[j][0] + half[i][1] * G[j][1] + half[i][2] * G[j][2];
+    for (int x = 0; x < 3; ++x) {
+      for (int64_t c = 0; c < kColumns; ++c) half[x][c] = G[i][0] * taps[0][x][c] + G[i][1] * taps[1][x][c] + G[i][2] * taps[2][x][c];
+    }
+    for (int j = 0; j < kWindow; ++j) {
+      float sums[kColumns];
+      for (int64_t c = 0; c < kColumns; ++c) {
+        sums[c] = static_cast<float>(G[j][0] * half[0][c] + G[j][1] * half[1][c] + G[j][2] * half[2][c]);
+      }
+      std::copy_n(sums, columns, to + (i * kWindow + j) * step);
+    }
   }
 }
 
@@ -174,19 +185,18 @@ size_t winograd_packed_size(const Conv2dParams& p, Isa isa) {
 }
 
 void winograd_pack(const Conv2dParams& p, const float* hwio, float* packed, Isa isa) {
-  const int64_t matrix = p.input_channels * p.output_channels;
-  std::vector<float> transformed(static_cast<size_t>(kFrequencies * matrix));
-  for (int64_t i = 0; i < matrix; ++i) {
-    double u[kWindow][kWindow];
-    transform_filter(hwio + i, matrix, u);
-    for (int64_t f = 0; f < kFrequencies; ++f) {
-      transformed[static_cast<size_t>(f * matrix + i)] = static_cast<float>(u[f / kWindow][f % kWindow]);
+  const PanelLayout panels(p.input_channels, p.output_channels, isa_kernels(isa).lanes);
+  const auto step = static_cast<int64_t>(gemm_packed_size(p.input_channels, p.output_channels, isa) / sizeof(float));
+  std::fill_n(packed, kFrequencies * step, 0.0f);
+  for (int64_t panel = 0; panel < panels.count(); ++panel) {
+    const int64_t first = panel * 2 * panels.lanes, width = panels.vectors(panel) * panels.lanes;
+    for (int64_t row = 0; row < p.input_channels; ++row) {
+      float* to = packed + panels.offset(panel) + row * width;
+      for (int64_t c = 0; c < panels.columns(panel); c += kColumns) {
+        transform_filters(hwio + row * p.output_channels + first + c, p.input_channels * p.output_channels,
+                          std::min(kColumns, panels.columns(panel) - c), to + c, step);
+      }
     }
-  }
-  const size_t step = gemm_packed_size(p.input_channels, p.output_channels, isa) / sizeof(float);
-  for (int64_t f = 0; f < kFrequencies; ++f) {
-    gemm_pack(transformed.data() + f * matrix, p.output_channels, false, p.input_channels, p.output_channels,
-              packed + static_cast<size_t>(f) * step, isa);
   }
 }
 

@@ -71,11 +71,14 @@ void keep_known(ir::Node& node, const std::vector<ir::ValueType>& before, std::i
 // Fresh symbols must differ from those that the graph has.
 void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
   std::int64_t last = -1;
+  const auto see = [&](const PartialShape& shape) {
+    if (!shape.known_rank()) return;
+    for (Dim dim : shape.dims()) last = std::max(last, dim.known() ? -1 : dim.symbol_id());
+  };
   for (const auto& node : graph.nodes()) {
-    for (const ir::ValueType& type : node->outputs) {
-      if (!type.shape.known_rank()) continue;
-      for (Dim dim : type.shape.dims()) last = std::max(last, dim.known() ? -1 : dim.symbol_id());
-    }
+    for (const ir::ValueType& type : node->outputs) see(type.shape);
+    const ir::AttrValue* stated = node->op->is(ir::kSource) ? node->attrs.find("shape") : nullptr;
+    if (stated != nullptr && std::holds_alternative<PartialShape>(*stated)) see(std::get<PartialShape>(*stated));
   }
   while (symbols.count() <= last) symbols.fresh();
 }

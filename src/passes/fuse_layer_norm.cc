@@ -167,13 +167,14 @@ std::optional<Tensor> parameter(ir::Value value, float fallback, const PartialSh
     if (!shape[d].known()) return std::nullopt;
     inner.push_back(shape[d].size());
   }
+  if (value && constant_of(value)->dtype() != DataType::kFloat32) return std::nullopt;
   if (!value || constant_of(value)->num_elements() == 1) {
     Tensor result(DataType::kFloat32, inner);
     std::ranges::fill(result.flat<float>(), value ? constant_of(value)->flat<float>()[0] : fallback);
     return result;
   }
   const Tensor& tensor = *constant_of(value);
-  if (tensor.dtype() != DataType::kFloat32 || tensor.rank() > shape.rank() || tensor.num_elements() != inner.num_elements()) {
+  if (tensor.rank() > shape.rank() || tensor.num_elements() != inner.num_elements()) {
     return std::nullopt;
   }
   for (int d = 0; d < std::min(axes, tensor.rank()); ++d) {

@@ -30,7 +30,7 @@ bool all_float(const ir::Node& node, std::size_t first) {
 bool lower_convolution(Editor& editor, ir::Node* node, const Convolution& kind) {
   if (node->inputs.size() != static_cast<std::size_t>(kind.data == 2 ? 3 : 2)) return false;
   if (!all_float(*node, kind.data == 2 ? 1 : 0)) return false;
-  if (ops::channels_first(node->attrs, kind.spatial)) return false;
+  if (ops::channels_first(node->attrs, kind.spatial) || last_dim(node->inputs[static_cast<std::size_t>(kind.data)]) == 0) return false;
   const ops::ConvAttrs attrs = ops::conv_attrs(node->attrs, kind.spatial);
   ir::Attrs stored;
   attrs.store(stored);

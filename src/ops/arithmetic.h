@@ -146,20 +146,14 @@ struct Xlog1py {
 struct Maximum {
   template <class S, class C>
   static C apply(C x, C y) {
-    if constexpr (std::is_floating_point_v<C>) {
-      if (x != x || y != y) return x + y;
-    }
-    return x < y ? y : x;
+    return x < y || y != y ? y : x;
   }
 };
 
 struct Minimum {
   template <class S, class C>
   static C apply(C x, C y) {
-    if constexpr (std::is_floating_point_v<C>) {
-      if (x != x || y != y) return x + y;
-    }
-    return y < x ? y : x;
+    return y < x || y != y ? y : x;
   }
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -108,28 +109,55 @@ void map_elements(ThreadTeam* team, const A* in, R* out, std::int64_t count, F f
   });
 }
 
+// One run of pairs; a step is 1, 0 (the operand repeats) or anything else.
+template <class A, class R, class F>
+void map_run(const A* a, std::int64_t step_a, const A* b, std::int64_t step_b, R* out, std::int64_t count, F& f) {
+  using C = ComputeType<A>;
+  if (step_a == 1 && step_b == 1) {
+#pragma GCC ivdep
+    for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<R>(f(static_cast<C>(a[i]), static_cast<C>(b[i])));
+  } else if (step_a == 1 && step_b == 0) {
+    const C y = static_cast<C>(*b);
+#pragma GCC ivdep
+    for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<R>(f(static_cast<C>(a[i]), y));
+  } else if (step_a == 0 && step_b == 1) {
+    const C x = static_cast<C>(*a);
+#pragma GCC ivdep
+    for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<R>(f(x, static_cast<C>(b[i])));
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) {
+      out[i] = static_cast<R>(f(static_cast<C>(a[i * step_a]), static_cast<C>(b[i * step_b])));
+    }
+  }
+}
+
+// True for [rows, inner] with few columns whose second operand repeats one row: images and their per-channel numbers.
+inline bool repeats_short_row(const Broadcast<2>& plan) {
+  constexpr std::int64_t kShort = 32;
+  return plan.sizes.size() == 2 && plan.inner() < kShort && plan.sizes[0] >= kShort && plan.strides[0][0] == plan.inner() &&
+         plan.strides[0][1] == 1 && plan.strides[1][0] == 0 && plan.strides[1][1] == 1;
+}
+
 // out = f(a, b) with broadcasting. `out` may be an operand of the result's shape.
 template <class A, class R, class F>
 void map_pairs(const Broadcast<2>& plan, ThreadTeam* team, const A* a, const A* b, R* out, F f) {
-  using C = ComputeType<A>;
-  const std::int64_t step_a = plan.strides[0].back();
-  const std::int64_t step_b = plan.strides[1].back();
-  for_rows<2>(plan, team, kElementGrain, [&](std::int64_t at, const std::array<std::int64_t, 2>& offsets, std::int64_t count) {
-    const A* pa = a + offsets[0];
-    const A* pb = b + offsets[1];
-    R* po = out + at;
-    if (step_a == 1 && step_b == 1) {
-#pragma GCC ivdep
-      for (std::int64_t i = 0; i < count; ++i) po[i] = static_cast<R>(f(static_cast<C>(pa[i]), static_cast<C>(pb[i])));
-    } else if (step_b == 0 && step_a == 1) {
-      const C y = static_cast<C>(*pb);
-#pragma GCC ivdep
-      for (std::int64_t i = 0; i < count; ++i) po[i] = static_cast<R>(f(static_cast<C>(pa[i]), y));
-    } else {
-      for (std::int64_t i = 0; i < count; ++i) {
-        po[i] = static_cast<R>(f(static_cast<C>(pa[i * step_a]), static_cast<C>(pb[i * step_b])));
-      }
+  if constexpr (std::is_trivially_copyable_v<A>) {
+    if (repeats_short_row(plan)) {  // written out a number of times, the row makes long runs
+      constexpr std::int64_t kRepeats = 32;
+      const std::int64_t inner = plan.inner(), block = inner * kRepeats, count = plan.sizes[0] * inner;
+      std::unique_ptr<A[]> repeated(new A[static_cast<std::size_t>(block)]);
+      for (std::int64_t i = 0; i < block; ++i) repeated[static_cast<std::size_t>(i)] = b[i % inner];
+      for_shares(team, (count + block - 1) / block, std::max<std::int64_t>(1, kElementGrain / block), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t at = begin * block; at < std::min(end * block, count); at += block) {
+          map_run(a + at, 1, repeated.get(), 1, out + at, std::min(block, count - at), f);
+        }
+      });
+      return;
     }
+  }
+  const std::int64_t step_a = plan.strides[0].back(), step_b = plan.strides[1].back();
+  for_rows<2>(plan, team, kElementGrain, [&](std::int64_t at, const std::array<std::int64_t, 2>& offsets, std::int64_t count) {
+    map_run(a + offsets[0], step_a, b + offsets[1], step_b, out + at, count, f);
   });
 }
 

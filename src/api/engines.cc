@@ -31,17 +31,34 @@ std::optional<std::filesystem::path> engine_file(const OpenModel& model, const s
   return std::nullopt;
 }
 
+// Whether the plan is the one that the node was written for.
+bool belongs_to(const plan::Engine& engine, const ir::Node& node) {
+  const auto results = node.attr_or<std::vector<DataType>>("OutT", {});
+  if (engine.inputs.size() != node.inputs.size() || engine.outputs.size() != results.size()) return false;
+  if (node.outputs.size() != results.size()) return false;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (engine.outputs[i].dtype != results[i]) return false;
+  }
+  const auto arguments = node.attr_or<std::vector<DataType>>("InT", {});
+  for (std::size_t i = 0; i < engine.inputs.size() && i < arguments.size(); ++i) {
+    if (engine.inputs[i].dtype != arguments[i]) return false;
+  }
+  return true;
+}
+
 // Why the stored plan is not used; empty after a success.
-std::string load_stored(const OpenModel& model, const std::string& name, Backend& backend, WeightsProvider& weights,
+std::string load_stored(const OpenModel& model, const ir::Node& node, const std::string& name, Backend& backend, WeightsProvider& weights,
                         const DeviceOptions& device, std::unique_ptr<Executable>& executable) {
-  const auto file = engine_file(model, name);
-  if (!file) return "the model holds no engine of that name";
   try {
+    const auto file = engine_file(model, name);
+    if (!file) return "the model holds no engine of that name";
     const plan::Engine engine = plan::read(*file);
+    if (engine.name != name || !belongs_to(engine, node)) return "the stored engine is another one's";
     if (const Verdict fits = plan::compatible(engine, backend.capabilities().stamp); !fits) return fits.reason();
     executable = backend.load(engine, weights, device);
     return {};
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
+    executable.reset();
     return error.what();
   }
 }
@@ -55,10 +72,12 @@ Segment native_segment(const OpenModel& model, const ir::Node& node, const std::
   }
   Segment segment{name, ir::clone(*body->second)};
   for (std::size_t i = 0; i < segment.graph->parameters.size() && i < node.inputs.size(); ++i) {
-    const ir::Node* source = node.inputs[i].node;
-    while (source->is("identity") && !source->inputs.empty()) source = source->inputs[0].node;
-    if (runtime::is_variable_handle(*source)) {
-      segment.graph->parameters[i]->attrs.set("variable", runtime::variable_name(*source));
+    ir::Value source = node.inputs[i];
+    while (source.node->is("identity") && source.index < static_cast<int>(source.node->inputs.size())) {
+      source = source.node->inputs[static_cast<std::size_t>(source.index)];
+    }
+    if (runtime::is_variable_handle(*source.node)) {
+      segment.graph->parameters[i]->attrs.set("variable", runtime::variable_name(*source.node));
     }
   }
   return segment;
@@ -92,7 +111,7 @@ void Engines::load(const ir::Node& node) {
   } else {
     StoredWeights weights(model_);
     const DeviceOptions device{0, team_, 16};
-    status.reason = load_stored(model_, name, *backend_, weights, device, executable);
+    status.reason = load_stored(model_, node, name, *backend_, weights, device, executable);
     if (!executable && options_.allow_build) {
       try {
         CompileOptions compile;

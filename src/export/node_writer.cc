@@ -56,6 +56,9 @@ saved::NodeDef write_node(const ir::Node& node, const ValueName& value_name) {
   edited.name = node.name;
   edited.inputs = std::move(inputs);
   bind_placeholders(edited, node);
+  if (node.is("enter")) {  // inlining gives each call's frame a name of its own
+    saved::set_attr(edited.attrs, "frame_name", saved::AttrValue::of(node.attr_or<std::string>("frame_name", {})));
+  }
   return edited;
 }
 

@@ -13,10 +13,12 @@ namespace {
 
 // Deeper nesting of calls than any real model has, and more nodes: bounds what a hostile file can ask for.
 constexpr std::size_t kMaxCallDepth = 200;
-constexpr std::size_t kMaxInlinedNodes = 20'000'000;
+constexpr std::size_t kMaxInlinedNodes = 4'000'000;
 // Before this graph version a placeholder's scalar shape meant "unknown".
 constexpr int kPlaceholderShapeVersion = 24;
 constexpr int kMaxOutputIndex = 1 << 16;
+// Of ops that TensorFlow's table does not know.
+constexpr int kMaxUnknownOutputs = 1 << 10;
 
 int parse_index(std::string_view digits, std::string_view tensor, std::string_view who) {
   int index = 0;
@@ -30,7 +32,7 @@ int parse_index(std::string_view digits, std::string_view tensor, std::string_vi
 // Output `index` of a node. An op that TensorFlow's table does not know has as many outputs as its consumers name.
 ir::Value output_of(ir::Node& node, int index, const std::string& who) {
   if (index >= static_cast<int>(node.outputs.size())) {
-    if (ops::TensorflowOp::find(node.origin.op_type) != nullptr || !node.is("unsupported")) {
+    if (ops::TensorflowOp::find(node.origin.op_type) != nullptr || !node.is("unsupported") || index >= kMaxUnknownOutputs) {
       fail(ErrorCode::kInvalidModel, "{} reads output {} of {}, which has {}", who, index, node.describe(), node.outputs.size());
     }
     node.outputs.resize(static_cast<std::size_t>(index) + 1);
@@ -52,6 +54,30 @@ void set_result_types(ir::Node& node) {
 }
 
 bool is_call(const ir::Node& node) { return node.is("call"); }
+
+std::unordered_set<const ir::Node*> reachable(const std::vector<ir::Node*>& roots) {
+  std::unordered_set<const ir::Node*> reached;
+  std::vector<const ir::Node*> work(roots.begin(), roots.end());
+  while (!work.empty()) {
+    const ir::Node* node = work.back();
+    work.pop_back();
+    if (!reached.insert(node).second) continue;
+    for (const ir::Value& input : node->inputs) work.push_back(input.node);
+    work.insert(work.end(), node->control_inputs.begin(), node->control_inputs.end());
+  }
+  return reached;
+}
+
+ir::FunctionRef called_function(const ir::Node& call) {
+  try {
+    return call.attr<ir::FunctionRef>("f");
+  } catch (const Error& error) {
+    fail(error.code(), "{}: {}", call.describe(), error.what());
+  }
+}
+
+// Values that are the same whenever they are made: no order can matter to them.
+bool is_timeless(const ir::Node& node) { return node.is("const") || node.is("var_handle"); }
 
 }  // namespace
 
@@ -217,24 +243,22 @@ std::unique_ptr<ir::Graph> GraphBuilder::build_function(const saved::FunctionDef
 }
 
 void GraphBuilder::inline_calls(ir::Graph& graph, const std::vector<ir::Node*>& roots) {
-  std::unordered_set<const ir::Node*> needed;
-  std::vector<ir::Node*> work = roots;
+  const std::unordered_set<const ir::Node*> needed = reachable(roots);
   std::vector<ir::Node*> calls;
-  while (!work.empty()) {
-    ir::Node* node = work.back();
-    work.pop_back();
-    if (!needed.insert(node).second) continue;
-    if (is_call(*node)) calls.push_back(node);
-    for (const ir::Value& input : node->inputs) work.push_back(input.node);
-    for (ir::Node* control : node->control_inputs) work.push_back(control);
+  bool control_flow = false;
+  for (const auto& node : graph.nodes()) {
+    control_flow |= node->op->is(ir::kControlFlow);
+    if (is_call(*node) && needed.contains(node.get())) calls.push_back(node.get());
   }
-  std::sort(calls.begin(), calls.end(), [](const ir::Node* a, const ir::Node* b) { return a->id < b->id; });
   for (ir::Node* call : calls) {
-    const auto ref = call->attr<ir::FunctionRef>("f");
+    const ir::FunctionRef ref = called_function(*call);
     const saved::FunctionDef* function = find_function(ref.name);
     if (function == nullptr) continue;  // running it is refused by name
     if (std::find(stack_.begin(), stack_.end(), ref.name) != stack_.end()) continue;  // recursive: stays a call
     if (stack_.size() >= kMaxCallDepth) fail(ErrorCode::kInvalidModel, "functions call each other more than {} deep", kMaxCallDepth);
+    if (graph.size() + inlined_size(*function, 0) > kMaxInlinedNodes) {
+      fail(ErrorCode::kInvalidModel, "inlining \"{}\" makes more than {} nodes", ref.name, kMaxInlinedNodes);
+    }
     stack_.push_back(ref.name);
     ir::Attrs caller = call->attrs;
     if (ref.attrs) {
@@ -245,15 +269,44 @@ void GraphBuilder::inline_calls(ir::Graph& graph, const std::vector<ir::Node*>& 
     for (const ir::Value& output : body->outputs) body_roots.push_back(output.node);
     inline_calls(*body, body_roots);
     stack_.pop_back();
-    if (graph.size() + body->size() > kMaxInlinedNodes) {
-      fail(ErrorCode::kInvalidModel, "inlining \"{}\" makes more than {} nodes", ref.name, kMaxInlinedNodes);
-    }
-    inline_call(graph, *call, *body);
+    inline_call(graph, *call, *body, control_flow ? tie_to_frame(graph, *call) : nullptr);
   }
 }
 
+// Nodes of a body with every call in it inlined; what is too many or too deep counts as more than is allowed.
+std::size_t GraphBuilder::inlined_size(const saved::FunctionDef& function, std::size_t depth) {
+  if (depth > kMaxCallDepth) return kMaxInlinedNodes;
+  const auto [it, fresh] = inlined_sizes_.try_emplace(&function, 0);  // a recursive call stays one
+  if (!fresh) return it->second;
+  std::size_t size = function.nodes.size();
+  for (const saved::NodeDef& def : function.nodes) {
+    const ops::ImportRule* rule = ops::find_rule(def.op);
+    if (rule == nullptr || rule->ir_op != std::string_view("call")) continue;
+    const saved::AttrValue* attr = saved::find_attr(def.attrs, "f");
+    const auto* ref = attr ? attr->get_if<std::shared_ptr<const saved::FunctionRef>>() : nullptr;
+    const saved::FunctionDef* callee = ref ? find_function((*ref)->name) : nullptr;
+    if (callee != nullptr) size = std::min(size + inlined_size(*callee, depth + 1), kMaxInlinedNodes);
+  }
+  inlined_sizes_[&function] = size;
+  return size;
+}
+
+// Where TF1 control flow is around, what a body makes from nothing must be made in the caller's frame and iteration, and only if
+// the call is alive: it waits for an identity of the call's first operand.
+ir::Node* GraphBuilder::tie_to_frame(ir::Graph& graph, const ir::Node& call) {
+  if (call.inputs.empty()) return nullptr;
+  const ir::Value operand = call.inputs[0];
+  const ir::ValueType type = operand.node->outputs[static_cast<std::size_t>(operand.index)];
+  ir::Attrs attrs;
+  attrs.set("T", std::vector<DataType>{type.dtype});
+  ir::Node* tie = graph.add(ops::op("identity"), call.name + "/operand", {operand}, std::move(attrs));
+  tie->outputs[0] = type;
+  tie->origin = {"IdentityN", call.origin.device, {}, nullptr, {}};
+  return tie;
+}
+
 // The call node itself becomes the identity of its name, so consumers and control edges stay as they are.
-void GraphBuilder::inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph& body) {
+void GraphBuilder::inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph& body, ir::Node* tie) {
   if (body.parameters.size() != call.inputs.size() || body.outputs.size() != call.outputs.size()) {
     fail(ErrorCode::kInvalidModel, "{} passes {} and takes {} tensors, function \"{}\" has {} and {}", call.describe(),
          call.inputs.size(), call.outputs.size(), body.name(), body.parameters.size(), body.outputs.size());
@@ -266,6 +319,9 @@ void GraphBuilder::inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph
     ir::Node* copy = graph.add(*node->op, call.name + "/" + node->name, {}, node->attrs, static_cast<int>(node->outputs.size()));
     copy->outputs = node->outputs;
     copy->origin = node->origin;
+    if (copy->is("enter")) {  // two calls of one function open two frames
+      copy->attrs.set("frame_name", call.name + "/" + copy->attr_or<std::string>("frame_name", {}));
+    }
     copies[node.get()] = copy;
   }
   const auto mapped = [&](const ir::Value& value) {
@@ -280,10 +336,13 @@ void GraphBuilder::inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph
       const auto argument = arguments.find(control);
       copy->control_inputs.push_back(argument == arguments.end() ? copies.at(control) : argument->second.node);
     }
-    // What nothing in the body precedes waits for what the call waited for.
-    if (!call.control_inputs.empty() && node->inputs.empty() && node->control_inputs.empty() && !node->is("const")) {
-      copy->control_inputs = call.control_inputs;
+    // State is looked at only after what the call waited for, also by nodes that read arguments.
+    const bool stateful = node->op->is(ir::kStateful) || node->is("call") || node->is("unsupported");
+    const bool from_nothing = node->inputs.empty() && node->control_inputs.empty();
+    if ((stateful || from_nothing) && !is_timeless(*node)) {
+      copy->control_inputs.insert(copy->control_inputs.end(), call.control_inputs.begin(), call.control_inputs.end());
     }
+    if (from_nothing && tie != nullptr) copy->control_inputs.push_back(tie);
   }
   const std::vector<ir::Node*> waited = std::move(call.control_inputs);
   call.control_inputs.clear();
@@ -306,17 +365,18 @@ void GraphBuilder::inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph
   }
 }
 
-void GraphBuilder::import_referenced(const ir::Graph& graph) {
+void GraphBuilder::import_referenced(const ir::Graph& graph, const std::vector<ir::Node*>& roots) {
+  const std::unordered_set<const ir::Node*> needed = reachable(roots);
   std::vector<const ir::Graph*> work{&graph};
   const auto require = [&](const ir::FunctionRef& ref) {
     if (module_.functions.contains(ref.name)) return;
     const saved::FunctionDef* function = find_function(ref.name);
     if (function == nullptr) return;  // running it is refused by name
     auto body = build_function(*function, ref.attrs ? *ref.attrs : ir::Attrs{});
-    std::vector<ir::Node*> roots = body->control_outputs;
-    for (const ir::Value& output : body->outputs) roots.push_back(output.node);
+    std::vector<ir::Node*> body_roots = body->control_outputs;
+    for (const ir::Value& output : body->outputs) body_roots.push_back(output.node);
     stack_.push_back(ref.name);
-    inline_calls(*body, roots);
+    inline_calls(*body, body_roots);
     stack_.pop_back();
     work.push_back(body.get());
     module_.functions.emplace(ref.name, std::move(body));
@@ -326,7 +386,8 @@ void GraphBuilder::import_referenced(const ir::Graph& graph) {
     work.pop_back();
     for (const auto& node : next->nodes()) {
       if (node->is("unsupported")) continue;
-      if (is_call(*node) && next == &graph) continue;  // calls that nothing kept depends on are not inlined either
+      // A needed call that is left is recursive; those that nothing kept depends on are not followed.
+      if (is_call(*node) && next == &graph && !needed.contains(node.get())) continue;
       for (const auto& [name, value] : node->attrs) {
         if (const auto* one = std::get_if<ir::FunctionRef>(&value)) require(*one);
         if (const auto* many = std::get_if<std::vector<ir::FunctionRef>>(&value)) {

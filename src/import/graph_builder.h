@@ -21,8 +21,9 @@ class GraphBuilder {
   std::unique_ptr<ir::Graph> build_main();
   // Replaces the calls that `roots` depend on by the bodies of their functions, nested ones too.
   void inline_calls(ir::Graph& graph, const std::vector<ir::Node*>& roots);
-  // Imports the functions that nodes of `graph` name as attributes, and those these name, into the module.
-  void import_referenced(const ir::Graph& graph);
+  // Imports the functions that nodes of `graph` name as attributes, and those these name, into the module. Calls count only where
+  // `roots` depend on them.
+  void import_referenced(const ir::Graph& graph, const std::vector<ir::Node*>& roots);
 
  private:
   struct Pending {  // a node made, its operands still names
@@ -34,13 +35,16 @@ class GraphBuilder {
   ir::Value resolve_in_main(const ir::Graph& graph, const ir::Node& consumer, std::string_view name) const;
   ir::Value resolve_in_function(const std::unordered_map<std::string_view, ir::Node*>& nodes, const ir::Graph& graph,
                                 const std::string& who, std::string_view name) const;
-  void inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph& body);
+  void inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph& body, ir::Node* tie);
+  static ir::Node* tie_to_frame(ir::Graph& graph, const ir::Node& call);
+  std::size_t inlined_size(const saved::FunctionDef& function, std::size_t depth);
   const saved::FunctionDef* find_function(std::string_view name) const;
 
   const saved::MetaGraph& meta_graph_;
   std::shared_ptr<const void> keep_alive_;
   ir::Module& module_;
   std::unordered_map<std::string_view, const saved::FunctionDef*> functions_;
+  std::unordered_map<const saved::FunctionDef*, std::size_t> inlined_sizes_;
   std::vector<std::string> stack_;  // functions being inlined, outermost first
 };
 

@@ -9,10 +9,13 @@
 #include "import/graph_builder.h"
 #include "ops/inference.h"
 #include "ops/registry.h"
+#include "ops/tensorflow_ops.h"
 #include "ops/variables.h"
 
 namespace tenon::importer {
 namespace {
+
+constexpr int kMaxUnknownOutputs = 1 << 10;
 
 ir::Binding bind(const ir::Module& module, const saved::TensorInfo& info, SymbolSource& symbols) {
   ir::Binding binding{info.key, info.name, {info.dtype, convert_shape(info.shape, symbols)}, {}};
@@ -142,6 +145,11 @@ ir::Value find_tensor(const ir::Module& module, std::string_view tensor_name) {
   } else {
     node = module.main->find(tensor_name);
   }
+  // How many results an op has that TensorFlow's table does not know, only those who name them can tell.
+  if (node != nullptr && node->is("unsupported") && ops::TensorflowOp::find(node->origin.op_type) == nullptr && index >= 0 &&
+      index < kMaxUnknownOutputs && index >= static_cast<int>(node->outputs.size())) {
+    node->outputs.resize(static_cast<std::size_t>(index) + 1);
+  }
   if (node == nullptr || index < 0 || index >= static_cast<int>(node->outputs.size())) {
     fail(ErrorCode::kNotFound, "the model has no tensor \"{}\"; names are \"node\" or \"node:output\"", tensor_name);
   }
@@ -166,7 +174,7 @@ std::unique_ptr<ir::Module> import_module(const saved::Model& model, const saved
   }
   module->main->topological_order();  // refuses cycles before anything walks the graph
   builder.inline_calls(*module->main, kept_nodes(*module));
-  builder.import_referenced(*module->main);
+  builder.import_referenced(*module->main, kept_nodes(*module));
   ops::bind_ref_variables(*module->main);
   for (auto& [name, function] : module->functions) ops::bind_ref_variables(*function);
   infer_types(*module);

@@ -28,7 +28,9 @@ Tensor Variable::read() const {
   return value_;
 }
 
+// Memory that others hold, such as an array that the caller fed, may change under the variable: it keeps a copy of that.
 void Variable::assign(Tensor value) {
+  if (value.valid() && !value.sole_owner()) value = value.clone();
   const std::lock_guard lock(mutex_);
   value_ = std::move(value);
 }
@@ -103,13 +105,13 @@ void check_same_shape(EvalContext& ctx, const Tensor& value, const Tensor& opera
   }
 }
 
-void assign(EvalContext& ctx, Variable& variable, const Tensor& value, bool validate_shape) {
+void assign(EvalContext& ctx, Variable& variable, Tensor value, bool validate_shape) {
   if (validate_shape && variable.initialized()) check_same_shape(ctx, variable.read(), value);
-  variable.assign(value);
+  variable.assign(std::move(value));
 }
 
 void evaluate_assign_variable(EvalContext& ctx) {
-  assign(ctx, *variable_operand(ctx, 0), ctx.input(1), ctx.attrs().get_or<bool>("validate_shape", false));
+  assign(ctx, *variable_operand(ctx, 0), ctx.take_input(1), ctx.attrs().get_or<bool>("validate_shape", false));
 }
 
 Tensor update_all(EvalContext& ctx, Variable& variable, Update update, const Tensor& operand) {
@@ -361,8 +363,9 @@ void evaluate_assign_ref(EvalContext& ctx) {
   if (ctx.attrs().get_or<bool>("validate_shape", true) && !declared.shape.admits(value.shape())) {
     ctx.fail_node("the variable's shape is {}, the value is {}", declared.shape.to_string(), value.describe());
   }
-  bound_variable(ctx)->assign(value);
-  ctx.set_output(0, value);
+  const auto variable = bound_variable(ctx);
+  variable->assign(ctx.take_input(1));
+  ctx.set_output(0, variable->read());
 }
 
 template <Update kUpdate>

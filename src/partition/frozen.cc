@@ -56,16 +56,20 @@ class Frozen {
  private:
   // Follows a handle through identities and into functions. `reached` limits which consumers count; null: all of them do.
   bool only_read(const ir::Uses& uses, ir::Value handle, const std::unordered_set<const ir::Node*>* reached) {
-    for (const ir::Uses::Use& use : uses.of(handle)) {
-      if (use.consumer == nullptr) continue;  // a result: the caller has it from its own argument
-      if (reached != nullptr && !reached->contains(use.consumer)) continue;
-      const std::string& op = use.consumer->origin.op_type;
-      if (reads_only(op)) continue;
-      if (use.consumer->is("identity")) {
-        if (!only_read(uses, use.consumer->output(use.index), reached)) return false;
-        continue;
+    std::vector<ir::Value> work{handle};
+    while (!work.empty()) {
+      const ir::Value value = work.back();
+      work.pop_back();
+      for (const ir::Uses::Use& use : uses.of(value)) {
+        if (use.consumer == nullptr) continue;  // a result: the caller has it from its own argument
+        if (reached != nullptr && !reached->contains(use.consumer)) continue;
+        if (reads_only(use.consumer->origin.op_type)) continue;
+        if (use.consumer->is("identity")) {
+          work.push_back(use.consumer->output(use.index));
+        } else if (!passed_to_readers(*use.consumer, use.index)) {
+          return false;
+        }
       }
-      if (!passed_to_readers(*use.consumer, use.index)) return false;
     }
     return true;
   }

@@ -1,11 +1,11 @@
 #include "partition/partition.h"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "base/error.h"
 #include "ops/registry.h"
+#include "partition/group_graph.h"
 
 namespace tenon::partition {
 namespace {
@@ -22,10 +22,11 @@ std::string variable_name(const ir::Node& handle) {
   return shared.empty() ? handle.name : shared;
 }
 
-const ir::Node& handle_behind(const ir::Node& node) {
-  const ir::Node* source = &node;
-  while (source->is("identity") && !source->inputs.empty()) source = source->inputs[0].node;
-  return *source;
+const ir::Node& handle_behind(ir::Value value) {
+  while (value.node->is("identity") && value.index < static_cast<int>(value.node->inputs.size())) {
+    value = value.node->inputs[static_cast<std::size_t>(value.index)];
+  }
+  return *value.node;
 }
 
 class Partitioner {
@@ -50,10 +51,13 @@ class Partitioner {
 
   Partition run() {
     find_needed();
+    find_initializing();
+    find_taken_names();
     classify();
     if (options_.minimum_segment_size != -1) {
+      groups_ = GroupGraph(order_.size());
       group_by_level();
-      merge_groups();
+      groups_.merge_along(edges_);  // levels part groups that could be one
     }
     collect();
     return std::move(result_);
@@ -86,10 +90,23 @@ class Partitioner {
     for (std::size_t i = 0; i < order_.size(); ++i) position_[order_[i]] = static_cast<int>(i);
   }
 
+  // What the initializer runs must stay in the graph.
+  void find_initializing() {
+    if (module_.init == nullptr) return;
+    std::vector<const ir::Node*> work{module_.init};
+    while (!work.empty()) {
+      const ir::Node* node = work.back();
+      work.pop_back();
+      if (!initializing_.insert(node).second) continue;
+      for (const ir::Value& input : node->inputs) work.push_back(input.node);
+      work.insert(work.end(), node->control_inputs.begin(), node->control_inputs.end());
+    }
+  }
+
   bool derives_from_constants(const ir::Node& node) const {
     if (fed_.contains(&node)) return false;
     if (node.is("const")) return true;
-    if (node.origin.op_type == "ReadVariableOp") return !node.inputs.empty() && frozen_.contains(&handle_behind(*node.inputs[0].node));
+    if (node.origin.op_type == "ReadVariableOp") return !node.inputs.empty() && frozen_.contains(&handle_behind(node.inputs[0]));
     if (node.op->traits != ir::kPure || node.op->evaluate == nullptr || node.inputs.empty() || node.outputs.empty()) return false;
     for (const ir::ValueType& type : node.outputs) {
       if (type.dtype == DataType::kResource || type.dtype == DataType::kVariant || type.dtype == DataType::kInvalid) return false;
@@ -159,6 +176,7 @@ class Partitioner {
   std::string why_native(const ir::Node& node, const std::set<std::string>& denied) const {
     if (fed_.contains(&node) || node.op->is(ir::kSource)) return "input of a signature";
     if (denied.contains(node.origin.op_type)) return "its op type is on the deny list";
+    if (initializing_.contains(&node)) return "the initializer runs it too";
     if (node.is("unsupported")) return "Tenon does not implement the op";
     if (node.origin.op_type == "VarHandleOp") return "variables stay in the checkpoint";
     if (node.is("no_op")) return "it only orders others";
@@ -196,103 +214,27 @@ class Partitioner {
   }
 
   // A node's level counts how often its longest path crosses from candidates to native nodes. Candidates of one level that are
-  // connected form a convex group: a path that leaves them through a native node arrives at a higher level.
+  // connected form a convex group: a path that leaves them through a native node arrives at a higher level. Control edges connect
+  // too, else two groups could wait for each other.
   void group_by_level() {
-    parent_.resize(order_.size());
-    std::iota(parent_.begin(), parent_.end(), 0);
     std::vector<int> level(order_.size(), 0);
     for (std::size_t i = 0; i < order_.size(); ++i) {
       const bool candidate = candidate_.contains(order_[i]);
-      for_each_producer(*order_[i], [&](const ir::Node* producer, bool) {
-        const auto p = static_cast<std::size_t>(position_.at(producer));
-        if (p >= i) return;  // the back edge of a TF1 loop
-        level[i] = std::max(level[i], level[p] + (!candidate && candidate_.contains(producer) ? 1 : 0));
-      });
-      if (!candidate) continue;
-      for_each_producer(*order_[i], [&](const ir::Node* producer, bool data) {
-        const auto p = static_cast<std::size_t>(position_.at(producer));
-        if (data && p < i && candidate_.contains(producer) && level[p] == level[i]) unite(static_cast<int>(p), static_cast<int>(i));
-      });
-    }
-    level_ = std::move(level);
-  }
-
-  int root(int i) {
-    while (parent_[static_cast<std::size_t>(i)] != i) {
-      parent_[static_cast<std::size_t>(i)] = parent_[static_cast<std::size_t>(parent_[static_cast<std::size_t>(i)])];
-      i = parent_[static_cast<std::size_t>(i)];
-    }
-    return i;
-  }
-
-  void unite(int a, int b) {
-    a = root(a);
-    b = root(b);
-    parent_[static_cast<std::size_t>(std::max(a, b))] = std::min(a, b);
-  }
-
-  // Levels part groups that could be one. Joins a group with one that reads from it when no path through other nodes connects
-  // them; small groups first come from earlier nodes, so the result is deterministic.
-  void merge_groups() {
-    for (int rounds = 0; rounds < kMaxMerges; ++rounds) {
-      if (!merge_one()) return;
-    }
-  }
-
-  bool merge_one() {
-    // Edges between groups, and for each group the groups and native nodes that are reachable from it in two or more steps.
-    std::set<std::pair<int, int>> edges;
-    for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (!candidate_.contains(order_[i])) continue;
-      const int to = root(static_cast<int>(i));
+      std::vector<std::pair<int, bool>> producers;  // position, whether a candidate
       for_each_producer(*order_[i], [&](const ir::Node* producer, bool data) {
         const int p = position_.at(producer);
-        if (!data || !candidate_.contains(producer) || p >= static_cast<int>(i)) return;
-        if (const int from = root(p); from != to) edges.emplace(from, to);
+        if (p >= static_cast<int>(i)) return;  // the back edge of a TF1 loop
+        const bool from_candidate = candidate_.contains(producer);
+        groups_.add_edge(p, static_cast<int>(i));
+        producers.emplace_back(p, from_candidate);
+        if (candidate && from_candidate && data) edges_.emplace_back(p, static_cast<int>(i));
+        level[i] = std::max(level[i], level[static_cast<std::size_t>(p)] + (!candidate && from_candidate ? 1 : 0));
       });
-    }
-    for (const auto& [from, to] : edges) {
-      if (!path_around(from, to)) {
-        unite(from, to);
-        return true;
+      if (!candidate) continue;
+      for (const auto& [p, from_candidate] : producers) {
+        if (from_candidate && level[static_cast<std::size_t>(p)] == level[i]) groups_.unite(p, static_cast<int>(i));
       }
     }
-    return false;
-  }
-
-  // Whether something outside both groups is reached from `from` and reaches `to`.
-  bool path_around(int from, int to) {
-    std::vector<char> reached(order_.size(), 0);
-    std::vector<char> group_reached(order_.size(), 0);
-    // Groups are strongly connected for this purpose: reaching one member reaches all. Iterate to a fixed point.
-    bool changed = true;
-    while (changed) {
-      changed = false;
-      for (std::size_t i = 0; i < order_.size(); ++i) {
-        const bool candidate = candidate_.contains(order_[i]);
-        const int group = candidate ? root(static_cast<int>(i)) : -1;
-        if (group == from || group == to) continue;
-        bool now = reached[i] || (candidate && group_reached[static_cast<std::size_t>(group)]);
-        if (!now) {
-          for_each_producer(*order_[i], [&](const ir::Node* producer, bool) {
-            const auto p = static_cast<std::size_t>(position_.at(producer));
-            now |= reached[p] || (candidate_.contains(producer) && root(static_cast<int>(p)) == from);
-          });
-        }
-        if (now && !reached[i]) {
-          reached[i] = 1;
-          changed = true;
-          if (candidate && !group_reached[static_cast<std::size_t>(group)]) group_reached[static_cast<std::size_t>(group)] = 1;
-        }
-      }
-    }
-    for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (!candidate_.contains(order_[i]) || root(static_cast<int>(i)) != to) continue;
-      bool found = false;
-      for_each_producer(*order_[i], [&](const ir::Node* producer, bool) { found |= reached[static_cast<std::size_t>(position_.at(producer))] != 0; });
-      if (found) return true;
-    }
-    return false;
   }
 
   void collect() {
@@ -300,7 +242,7 @@ class Partitioner {
     std::vector<int> roots;
     for (std::size_t i = 0; i < order_.size(); ++i) {
       if (!candidate_.contains(order_[i])) continue;
-      const int group = options_.minimum_segment_size == -1 ? static_cast<int>(i) : root(static_cast<int>(i));
+      const int group = options_.minimum_segment_size == -1 ? static_cast<int>(i) : groups_.root(static_cast<int>(i));
       if (groups[group].empty()) roots.push_back(group);
       groups[group].push_back(order_[i]);
     }
@@ -311,9 +253,29 @@ class Partitioner {
         for (const ir::Node* node : plan.nodes) result_.native_reasons[node] = reason;
         continue;
       }
-      plan.name = fmt::format("TRTEngineOp_000_{:03}", result_.segments.size());
+      plan.name = free_name();
       result_.segments.push_back(std::move(plan));
     }
+  }
+
+  // A converted model that is converted again holds engines already; theirs keep their names.
+  std::string free_name() {
+    std::string name;
+    do {
+      name = fmt::format("TRTEngineOp_000_{:03}", next_name_++);
+    } while (taken_names_.contains(name));
+    return name;
+  }
+
+  void find_taken_names() {
+    const auto take = [&](const ir::Graph& graph) {
+      for (const auto& node : graph.nodes()) {
+        const std::size_t last = node->name.rfind("TRTEngineOp_");
+        if (last != std::string::npos) taken_names_.insert(node->name.substr(last));
+      }
+    };
+    take(*module_.main);
+    for (const auto& [name, function] : module_.functions) take(*function);
   }
 
   std::string why_dropped(const SegmentPlan& plan) const {
@@ -343,19 +305,26 @@ class Partitioner {
     const NodeSet inside(nodes.begin(), nodes.end());
     NodeSet copied;
     std::unordered_set<ir::Value, ir::ValueHash> seen;
-    const auto need = [&](const auto& self, const ir::Value& value) -> void {
+    std::vector<ir::Node*> work;
+    const auto need = [&](const ir::Value& value) {
       if (inside.contains(value.node)) return;
       if (!constant_.contains(value.node)) {
         if (seen.insert(value).second) plan.inputs.push_back(value);
-        return;
+      } else if (copied.insert(value.node).second) {
+        work.push_back(value.node);
       }
-      if (!copied.insert(value.node).second) return;
-      for (const ir::Value& input : value.node->inputs) self(self, input);
-      plan.constants.push_back(value.node);  // after its operands
     };
     for (const ir::Node* node : nodes) {
-      for (const ir::Value& input : node->inputs) need(need, input);
+      for (const ir::Value& input : node->inputs) need(input);
+      while (!work.empty()) {
+        ir::Node* constant = work.back();
+        work.pop_back();
+        plan.constants.push_back(constant);
+        for (const ir::Value& input : constant->inputs) need(input);
+      }
     }
+    std::sort(plan.constants.begin(), plan.constants.end(),
+              [&](const ir::Node* a, const ir::Node* b) { return position_.at(a) < position_.at(b); });
     for (ir::Node* node : nodes) {
       for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) {
         const ir::Value value = node->output(i);
@@ -368,9 +337,6 @@ class Partitioner {
     }
     return plan;
   }
-
-  // Merging more often than this is not worth the time on graphs that fall into very many groups.
-  static constexpr int kMaxMerges = 200;
 
   const ir::Module& module_;
   const Backend& backend_;
@@ -386,8 +352,11 @@ class Partitioner {
   std::unordered_set<ir::Value, ir::ValueHash> signature_outputs_;
   std::vector<ir::Node*> order_;
   std::unordered_map<const ir::Node*, int> position_;
-  std::vector<int> parent_;
-  std::vector<int> level_;
+  NodeSet initializing_;
+  std::set<std::string> taken_names_;
+  int next_name_ = 0;
+  GroupGraph groups_{0};
+  std::vector<std::pair<int, int>> edges_;  // between candidates
 };
 
 }  // namespace
@@ -422,7 +391,7 @@ Segment extract(const SegmentPlan& plan) {
     parameter->attrs.set("shape", type.shape);
     parameter->attrs.set("index", static_cast<std::int64_t>(i));
     parameter->outputs[0] = type;
-    const ir::Node& source = handle_behind(*input.node);
+    const ir::Node& source = handle_behind(input);
     if (type.dtype == DataType::kResource && source.origin.op_type == "VarHandleOp") {
       parameter->attrs.set("variable", variable_name(source));
     }

@@ -17,6 +17,20 @@ struct Edge {
   int operand;
 };
 
+// Deeper nesting of frames than any real model has; bounds what closing them takes from the stack.
+constexpr int kMaxFrameDepth = 200;
+
+// What run_control and collect rely on; a hostile graph may have it otherwise.
+void check_arity(const ir::Node& node) {
+  const bool is_switch = node.is("switch") || node.is("switch_n");
+  const std::size_t inputs = is_switch ? 2 : 1;
+  const bool inputs_fit = node.is("merge") ? !node.inputs.empty() : node.inputs.size() == inputs;
+  if (!inputs_fit || node.outputs.empty() || (node.is("switch") && node.outputs.size() != 2)) {
+    fail(ErrorCode::kInvalidModel, "{} has {} operands and {} results; that is not how the op is defined", node.describe(),
+         node.inputs.size(), node.outputs.size());
+  }
+}
+
 // More iterations than this are taken for a loop that never ends.
 constexpr std::int64_t kMaxIterations = std::int64_t{1} << 40;
 
@@ -30,6 +44,8 @@ struct FrameExecutor::Plan {
     int back_operands = 0;     // of a merge: from next_iteration
     int control_operands = 0;
     std::vector<int> fed_operands;  // operand -> index of feed or -1
+    bool any_fed = false;
+    bool fetched = false;
   };
   std::vector<Item> items;
   std::vector<ir::Value> feeds;
@@ -40,7 +56,6 @@ struct FrameExecutor::Plan {
   std::vector<Fetch> fetches;
   std::map<std::string, int> enters_per_frame;   // static count of Enter nodes by frame name
   std::map<std::string, std::vector<int>> exits;  // by frame name
-  std::vector<std::string> frame_of;              // static frame name of each item
 };
 
 struct FrameExecutor::Frame {
@@ -86,7 +101,10 @@ class FrameExecutor::Run {
     root_.iterations[0];
     for (std::size_t i = 0; i < plan_.items.size(); ++i) {
       const Plan::Item& item = plan_.items[i];
-      if (item.data_operands == 0 && item.control_operands == 0) ready(root_, 0, static_cast<int>(i), false);
+      const bool fed_merge = item.any_fed && item.step->node->is("merge");
+      if (item.control_operands > 0 || (item.data_operands > 0 && !fed_merge)) continue;
+      state(root_, 0, static_cast<int>(i)).fired = true;
+      ready(root_, 0, static_cast<int>(i), false);
     }
     while (!queue_.empty()) {
       const Token token = queue_.front();
@@ -167,7 +185,7 @@ class FrameExecutor::Run {
       s.operands[static_cast<std::size_t>(edge.operand)] = {value, true};
     }
     const bool controls_there = s.dead_operands / kControlUnit == item.control_operands;
-    const bool live = std::any_of(s.operands.begin(), s.operands.end(), [](const Frame::Arrived& a) { return a.there; });
+    const bool live = item.any_fed || std::any_of(s.operands.begin(), s.operands.end(), [](const Frame::Arrived& a) { return a.there; });
     const int expected = iteration == 0 ? item.data_operands - item.back_operands : item.back_operands;
     const bool all_dead = s.dead_operands % kControlUnit == expected;
     if (controls_there && (live || all_dead)) {
@@ -247,7 +265,7 @@ class FrameExecutor::Run {
   }
 
   void remember_fetches(const Token& token, const std::vector<Tensor>& outputs, const std::vector<bool>& dead) {
-    if (token.frame != &root_) return;
+    if (token.frame != &root_ || !plan_.items[static_cast<std::size_t>(token.item)].fetched) return;
     for (const Plan::Fetch& fetch : plan_.fetches) {
       if (fetch.item == token.item && !dead[static_cast<std::size_t>(fetch.index)]) {
         results_[{fetch.item, fetch.index}] = outputs[static_cast<std::size_t>(fetch.index)];
@@ -276,7 +294,7 @@ class FrameExecutor::Run {
   }
 
   void remember_exit(const Token& token, const std::vector<Tensor>& outputs) {
-    if (token.frame->parent != &root_) return;
+    if (token.frame->parent != &root_ || !plan_.items[static_cast<std::size_t>(token.item)].fetched) return;
     for (const Plan::Fetch& fetch : plan_.fetches) {
       if (fetch.item == token.item) results_[{fetch.item, fetch.index}] = outputs[0];
     }
@@ -369,23 +387,62 @@ class FrameExecutor::Run {
   std::map<std::pair<int, int>, Tensor> results_;
 };
 
+// The frame a node runs in follows from its operands: Enter opens one, Exit closes it.
+void FrameExecutor::find_exits(const StepList& list, const std::unordered_map<const ir::Node*, int>& index, Plan& plan) {
+  struct Place {
+    int parent;
+    int depth;
+    std::string name;
+  };
+  std::vector<Place> frames{{0, 0, {}}};
+  std::map<std::pair<int, std::string>, int> known;
+  std::vector<int> inside(list.steps.size(), 0);
+  for (std::size_t i = 0; i < list.steps.size(); ++i) {
+    const ir::Node& node = *list.steps[i].node;
+    const auto inherit = [&](const ir::Node* producer) {
+      const auto it = index.find(producer);
+      if (it == index.end() || it->second >= static_cast<int>(i)) return;
+      int frame = inside[static_cast<std::size_t>(it->second)];
+      if (producer->is("exit")) frame = frames[static_cast<std::size_t>(frame)].parent;
+      if (frames[static_cast<std::size_t>(frame)].depth >= frames[static_cast<std::size_t>(inside[i])].depth) inside[i] = frame;
+    };
+    for (const ir::Value& input : node.inputs) inherit(input.node);
+    for (const ir::Node* control : node.control_inputs) inherit(control);
+    if (node.is("enter")) {
+      const auto [it, fresh] = known.try_emplace({inside[i], node.attr<std::string>("frame_name")}, static_cast<int>(frames.size()));
+      if (fresh) frames.push_back({inside[i], frames[static_cast<std::size_t>(inside[i])].depth + 1, it->first.second});
+      inside[i] = it->second;
+      if (frames[static_cast<std::size_t>(inside[i])].depth > kMaxFrameDepth) {
+        fail(ErrorCode::kInvalidModel, "{}: loops are nested more than {} deep", node.describe(), kMaxFrameDepth);
+      }
+    }
+    if (node.is("exit")) plan.exits[frames[static_cast<std::size_t>(inside[i])].name].push_back(static_cast<int>(i));
+  }
+}
+
 FrameExecutor::FrameExecutor(const StepList& list, std::vector<ir::Value> feeds, std::vector<ir::Value> fetches) {
   auto plan = std::make_unique<Plan>();
   std::unordered_map<const ir::Node*, int> index;
   for (std::size_t i = 0; i < list.steps.size(); ++i) index[list.steps[i].node] = static_cast<int>(i);
   plan->items.resize(list.steps.size());
+  std::unordered_map<ir::Value, int, ir::ValueHash> fed;
+  for (std::size_t i = 0; i < feeds.size(); ++i) fed.try_emplace(feeds[i], static_cast<int>(i));
   const auto feed_of = [&](const ir::Value& value) {
-    const auto it = std::find(feeds.begin(), feeds.end(), value);
-    return it == feeds.end() ? -1 : static_cast<int>(it - feeds.begin());
+    const auto it = fed.find(value);
+    return it == fed.end() ? -1 : it->second;
   };
   for (std::size_t i = 0; i < list.steps.size(); ++i) {
     Plan::Item& item = plan->items[i];
     item.step = &list.steps[i];
     const ir::Node& node = *item.step->node;
+    if (node.op->is(ir::kControlFlow)) check_arity(node);
     for (std::size_t operand = 0; operand < node.inputs.size(); ++operand) {
       const ir::Value& input = node.inputs[operand];
       item.fed_operands.push_back(feed_of(input));
-      if (item.fed_operands.back() >= 0) continue;
+      if (item.fed_operands.back() >= 0) {
+        item.any_fed = true;
+        continue;
+      }
       ++item.data_operands;
       if (node.is("merge") && input.node->is("next_iteration")) ++item.back_operands;
       plan->items[static_cast<std::size_t>(index.at(input.node))].out.push_back(
@@ -399,27 +456,11 @@ FrameExecutor::FrameExecutor(const StepList& list, std::vector<ir::Value> feeds,
     }
     if (node.is("enter")) ++plan->enters_per_frame[node.attr<std::string>("frame_name")];
   }
-  // The frame a node runs in follows from its operands: Enter opens one, Exit closes it.
-  plan->frame_of.resize(list.steps.size());
-  std::vector<std::vector<std::string>> stacks(list.steps.size());
-  for (std::size_t i = 0; i < list.steps.size(); ++i) {
-    const ir::Node& node = *list.steps[i].node;
-    const auto inherit = [&](const ir::Node* producer) {
-      const auto it = index.find(producer);
-      if (it == index.end() || it->second >= static_cast<int>(i)) return;
-      std::vector<std::string> stack = stacks[static_cast<std::size_t>(it->second)];
-      if (producer->is("exit") && !stack.empty()) stack.pop_back();
-      if (stack.size() >= stacks[i].size()) stacks[i] = std::move(stack);
-    };
-    for (const ir::Value& input : node.inputs) inherit(input.node);
-    for (const ir::Node* control : node.control_inputs) inherit(control);
-    if (node.is("enter")) stacks[i].push_back(node.attr<std::string>("frame_name"));
-    if (!stacks[i].empty()) plan->frame_of[i] = stacks[i].back();
-    if (node.is("exit")) plan->exits[plan->frame_of[i]].push_back(static_cast<int>(i));
-  }
+  find_exits(list, index, *plan);
   for (const ir::Value& fetch : fetches) {
     const int feed = feed_of(fetch);
     plan->fetches.push_back(feed >= 0 ? Plan::Fetch{-1, feed} : Plan::Fetch{index.at(fetch.node), fetch.index});
+    if (feed < 0) plan->items[static_cast<std::size_t>(index.at(fetch.node))].fetched = true;
   }
   plan->feeds = std::move(feeds);
   plan_ = std::move(plan);

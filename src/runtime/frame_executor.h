@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/schedule.h"
@@ -21,6 +22,8 @@ class FrameExecutor {
   struct Plan;
   struct Frame;
   class Run;
+  static void find_exits(const StepList& list, const std::unordered_map<const ir::Node*, int>& index, Plan& plan);
+
   std::unique_ptr<const Plan> plan_;
 };
 

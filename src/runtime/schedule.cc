@@ -11,6 +11,10 @@ namespace {
 
 using Needed = std::unordered_set<const ir::Node*>;
 
+// Instead of the number of the step that reads a slot last.
+constexpr int kNobody = -1;
+constexpr int kTaken = -2;
+
 // A read whose value nobody wants does nothing. Functions of TensorFlow 2 let their results wait for all their reads, those that
 // an engine has made superfluous among them.
 bool is_idle_read(const ir::Node& node) { return node.is("read_variable") && !node.inputs.empty() && node.inputs[0].node->is("var_handle"); }
@@ -20,6 +24,8 @@ Needed needed_nodes(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
   // In frames every control edge carries deadness.
   const bool has_frames = std::any_of(graph.nodes().begin(), graph.nodes().end(), [](const auto& node) { return node->op->is(ir::kControlFlow); });
   std::unordered_set<ir::Value, ir::ValueHash> fed(feeds.begin(), feeds.end());
+  Needed fed_nodes;
+  for (const ir::Value& feed : feeds) fed_nodes.insert(feed.node);
   Needed needed;
   std::vector<const ir::Node*> work;
   const auto want = [&](const ir::Value& value) {
@@ -36,8 +42,7 @@ Needed needed_nodes(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
     for (const ir::Node* control : node->control_inputs) {
       if (!has_frames && is_idle_read(*control)) continue;  // if its value is wanted, want() finds it
       // A control edge from a fed node is satisfied by feeding it.
-      const bool is_fed = std::any_of(feeds.begin(), feeds.end(), [&](const ir::Value& v) { return v.node == control; });
-      if (!is_fed && needed.insert(control).second) work.push_back(control);
+      if (!fed_nodes.contains(control) && needed.insert(control).second) work.push_back(control);
     }
   }
   return needed;
@@ -83,7 +88,7 @@ StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
     list.slots += static_cast<int>(node->outputs.size());
     list.steps.push_back(std::move(step));
   }
-  std::vector<int> last_reader(static_cast<std::size_t>(list.slots), -1);
+  std::vector<int> last_reader(static_cast<std::size_t>(list.slots), kNobody);
   for (std::size_t s = 0; s < list.steps.size(); ++s) {
     for (const ir::Value& input : list.steps[s].node->inputs) {
       const int slot = slots.at(input);
@@ -103,14 +108,14 @@ StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
   }
   for (std::size_t s = 0; s < list.steps.size(); ++s) {
     Step& step = list.steps[s];
-    for (std::size_t i = 0; i < step.operands.size(); ++i) {
-      const int slot = step.operands[i].slot;
-      const bool again = std::any_of(step.operands.begin() + static_cast<std::ptrdiff_t>(i) + 1, step.operands.end(),
-                                     [&](const Step::Operand& o) { return o.slot == slot; });
-      step.operands[i].last_use = !again && !fixed_slot[static_cast<std::size_t>(slot)] && last_reader[static_cast<std::size_t>(slot)] == static_cast<int>(s);
+    // A node may read one value several times: the last of these reads takes it.
+    for (auto operand = step.operands.rbegin(); operand != step.operands.rend(); ++operand) {
+      int& reader = last_reader[static_cast<std::size_t>(operand->slot)];
+      operand->last_use = reader == static_cast<int>(s) && !fixed_slot[static_cast<std::size_t>(operand->slot)];
+      if (operand->last_use) reader = kTaken;
     }
     for (int i = 0; i < static_cast<int>(step.node->outputs.size()); ++i) {
-      if (last_reader[static_cast<std::size_t>(step.first_output + i)] < 0) step.dead_outputs.push_back(step.first_output + i);
+      if (last_reader[static_cast<std::size_t>(step.first_output + i)] == kNobody) step.dead_outputs.push_back(step.first_output + i);
     }
   }
   return list;

@@ -27,6 +27,7 @@ Needed needed_nodes(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
   Needed fed_nodes;
   for (const ir::Value& feed : feeds) fed_nodes.insert(feed.node);
   Needed needed;
+  Needed idle;
   std::vector<const ir::Node*> work;
   const auto want = [&](const ir::Value& value) {
     if (!fed.contains(value) && needed.insert(value.node).second) work.push_back(value.node);
@@ -38,9 +39,14 @@ Needed needed_nodes(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
   while (!work.empty()) {
     const ir::Node* node = work.back();
     work.pop_back();
-    for (const ir::Value& input : node->inputs) want(input);
+    if (needed.contains(node)) {
+      for (const ir::Value& input : node->inputs) want(input);
+    }
     for (const ir::Node* control : node->control_inputs) {
-      if (!has_frames && is_idle_read(*control)) continue;  // if its value is wanted, want() finds it
+      if (!has_frames && is_idle_read(*control)) {  // if its value is wanted, want() finds it; what it waits for still runs
+        if (idle.insert(control).second) work.push_back(control);
+        continue;
+      }
       // A control edge from a fed node is satisfied by feeding it.
       if (!fed_nodes.contains(control) && needed.insert(control).second) work.push_back(control);
     }

@@ -98,6 +98,15 @@ TEST(Variables, KeepACopyOfWhatTheCallerFeeds) {
   EXPECT_EQ(model.number({}, "read"), 3);
 }
 
+TEST(Variables, AreAssignedThoughOnlyAnIdleReadWaitsForIt) {
+  const std::string v = node("v", "VarHandleOp", {}, {kFloatDtype, "key: 'shape' value { shape { } }", string_attr("shared_name", "v")});
+  TextModel model(placeholder("x") + v + node("set", "AssignVariableOp", {"v", "x"}, {kFloatDtype}) +
+                  node("idle", "ReadVariableOp", {"v", "^set"}, {kFloatDtype}) + node("y", "Neg", {"x", "^idle"}, {kFloatT}) +
+                  node("read", "ReadVariableOp", {"v"}, {kFloatDtype}));
+  EXPECT_EQ(model.number({{"x", scalar(3)}}, "y"), -3);
+  EXPECT_EQ(model.number({}, "read"), 3);
+}
+
 // while (x < limit) x = x + x, as a function
 class FunctionalLoops : public testing::Test {
  protected:

@@ -76,7 +76,7 @@ void print_report(const ConvertReport& report) {
   for (const std::string& note : report.notes) fmt::print("note: {}\n", note);
   for (const OutputError& error : report.verification) {
     fmt::print("verified {}/{}: max error {:.3g} of scale {:.3g}{}\n", error.signature, error.output, error.max_abs_error, error.scale,
-               error.first_node.empty() ? "" : "; " + error.first_node);
+               error.first_node.empty() ? "" : "; first differs at " + error.first_node);
   }
   fmt::print("done in {:.1f} s\n", report.seconds);
 }

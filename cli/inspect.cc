@@ -140,7 +140,7 @@ void add_inspect(CLI::App& app, std::map<CLI::App*, Body>& bodies) {
   CLI::App* command = app.add_subcommand("inspect", "Show signatures, ops and engines of a model");
   add_common(*command, options->common);
   command->add_option("model", options->path, "SavedModel folder or frozen graph")->required();
-  command->add_option("--stage", options->stage, "Print the IR at a stage: import");
+  command->add_option("--stage", options->stage, "Print the IR at a stage: import, partition, optimized");
   command->add_option("--tags", options->tags, "Tags of the meta graph for --stage");
   bodies[command] = [options] { return run(*options); };
 }

@@ -46,7 +46,8 @@ struct ModelInfo {
 
 ModelInfo inspect(const std::string& path);
 
-// The IR of the main graph as text: "import" (as imported), or "optimized" (after the passes that engines get).
+// The IR as text: "import" (main graph and functions as imported), "partition" (the segments, and why each other node stays
+// native), "optimized" (each segment after the passes that its engine gets).
 std::string inspect_stage(const std::string& path, const std::string& stage, const std::vector<std::string>& tags = {});
 
 // One TensorFlow op that Tenon implements.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -86,6 +87,11 @@ class Session {
                                     const std::vector<std::string>& wanted = {});
   // As run, with the time of every step, in order of execution.
   std::vector<ProfileEntry> profile(const std::map<std::string, Tensor>& feeds, const std::string& signature_key = {});
+
+  // Runs and hands every tensor that the main graph computes, producers first, to `see` under its name ("node", "node:1");
+  // what an engine computes inside is not seen, its results are, under the names that the original graph has for them.
+  void trace(const std::map<std::string, Tensor>& feeds, const std::string& signature_key,
+             const std::function<void(const std::string& tensor_name, const Tensor&)>& see);
 
   std::vector<EngineStatus> engines() const;
   int threads() const;

@@ -140,6 +140,17 @@ runtime::KernelLookup Engines::lookup() {
   };
 }
 
+std::vector<std::string> Engines::source_names(const ir::Node& node) const {
+  std::vector<std::string> names;
+  if (!node.is("trt_engine_op")) return names;
+  const auto body = model_.module().functions.find(node.attr_or<ir::FunctionRef>("segment_func", {}).name);
+  if (body == model_.module().functions.end()) return names;
+  for (const ir::Value& output : body->second->outputs) {
+    names.push_back(output.index == 0 ? output.node->name : output.node->name + ":" + std::to_string(output.index));
+  }
+  return names;
+}
+
 std::vector<EngineStatus> Engines::status() const {
   std::vector<EngineStatus> result;
   for (const auto& [node, status] : status_) {

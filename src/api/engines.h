@@ -28,6 +28,8 @@ class Engines {
   runtime::KernelLookup lookup();
   // Hands a line to the session's log.
   void log(const std::string& line) const { options_.log(line, options_.log_context); }
+  // For an engine's node, what the original graph calls its results; empty for other nodes.
+  std::vector<std::string> source_names(const ir::Node& node) const;
   std::vector<EngineStatus> status() const;
   // Times one run: `run` is called with the observer to use.
   std::vector<ProfileEntry> profile(const std::function<void(const runtime::NodeObserver&)>& run);

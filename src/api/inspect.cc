@@ -5,8 +5,6 @@
 
 #include "backend/builtin.h"
 #include "base/error.h"
-#include "import/import.h"
-#include "ir/print.h"
 #include "ops/registry.h"
 #include "plan/engine.h"
 #include "savedmodel/load.h"
@@ -90,17 +88,6 @@ ModelInfo inspect(const std::string& path) {
     result.meta_graphs.push_back(std::move(info));
   }
   return result;
-}
-
-std::string inspect_stage(const std::string& path, const std::string& stage, const std::vector<std::string>& tags) {
-  if (stage != "import") {
-    fail(ErrorCode::kInvalidArgument, "there is no stage \"{}\"; there is: import", stage);
-  }
-  const saved::Model model = saved::load(path);
-  const auto module = importer::import_module(model, model.meta_graph(tags));
-  std::string text = ir::print(*module->main);
-  for (const auto& [name, function] : module->functions) text += "\n" + ir::print(*function);
-  return text;
 }
 
 std::vector<OpInfo> supported_ops() {

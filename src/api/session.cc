@@ -238,6 +238,18 @@ std::vector<ProfileEntry> Session::profile(const std::map<std::string, Tensor>& 
       [&](const runtime::NodeObserver& observer) { state_->run(feeds, signature_key, {}, &observer); });
 }
 
+void Session::trace(const std::map<std::string, Tensor>& feeds, const std::string& signature_key,
+                    const std::function<void(const std::string& tensor_name, const Tensor&)>& see) {
+  const runtime::NodeObserver observer = [&](const ir::Node& node, std::span<const Tensor> outputs, double) {
+    const std::vector<std::string> names = state_->engines->source_names(node);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const std::string own = i == 0 ? node.name : node.name + ":" + std::to_string(i);
+      if (outputs[i].valid()) see(i < names.size() ? names[i] : own, outputs[i]);
+    }
+  };
+  state_->run(feeds, signature_key, {}, &observer);
+}
+
 std::vector<EngineStatus> Session::engines() const { return state_->engines->status(); }
 int Session::threads() const { return state_->team->size(); }
 

@@ -21,6 +21,27 @@ Shape shape_to_feed(const TensorSpec& spec, const ConvertOptions& options) {
   return Shape(std::move(dims));
 }
 
+// Differences below this share of a tensor's scale are rounding.
+constexpr double kRounding = 1e-4;
+
+bool differs(const Difference& difference) {
+  return !difference.comparable || difference.max_abs > kRounding * std::max(difference.scale, 1e-30);
+}
+
+// The first tensor, in the converted model's order of execution, that is not what the original computes under that name.
+std::string first_difference(Session& before, Session& after, const std::map<std::string, Tensor>& feeds, const std::string& key) {
+  std::vector<std::pair<std::string, Tensor>> found;
+  after.trace(feeds, key, [&](const std::string& name, const Tensor& tensor) { found.emplace_back(name, tensor); });
+  std::map<std::string, Tensor> expected;
+  before.trace(feeds, key, [&](const std::string& name, const Tensor& tensor) { expected[name] = tensor; });
+  for (const auto& [name, tensor] : found) {
+    const auto it = expected.find(name);
+    if (it == expected.end() || tensor.dtype() == DataType::kResource || tensor.dtype() == DataType::kVariant) continue;
+    if (differs(compare(it->second, tensor))) return name;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<OutputError> verify(const std::string& original, const std::string& converted, const ConvertOptions& options) {
@@ -42,7 +63,7 @@ std::vector<OutputError> verify(const std::string& original, const std::string& 
     for (const auto& [name, tensor] : expected) {
       const Difference difference = compare(tensor, found.at(name));
       OutputError error{key, name, difference.max_abs, difference.scale, {}};
-      if (!difference.comparable) error.first_node = difference.problem;
+      if (differs(difference)) error.first_node = first_difference(before, after, feeds, key);
       errors.push_back(std::move(error));
     }
   }

@@ -123,6 +123,25 @@ void evaluate_cast(EvalContext& ctx) {
   });
 }
 
+void infer_to_bool(InferContext& ctx) {
+  ctx.expect_inputs(1);
+  ctx.set_output(0, DataType::kBool, Shape{});
+}
+
+// A scalar is true when it is not zero (a string: not empty), another tensor when it has elements.
+void evaluate_to_bool(EvalContext& ctx) {
+  const Tensor& in = ctx.input(0);
+  bool truth = in.num_elements() > 0;
+  if (in.rank() == 0) {
+    visit_dtype(Join<PlainTypes, TypeList<std::string>>{}, in.dtype(), ctx.node().describe(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_same_v<T, std::string>) truth = !in.flat<T>()[0].empty();
+      else truth = convert<bool>(in.flat<T>()[0]);
+    });
+  }
+  ctx.set_output(0, Tensor::scalar(truth));
+}
+
 // The shape of the same bytes read as elements of another size: a last dimension is added or taken away.
 void infer_bitcast(InferContext& ctx) {
   ctx.expect_inputs(1);
@@ -226,6 +245,7 @@ void evaluate_complex(EvalContext& ctx) {
 
 constexpr ir::OpDef kOps[] = {
     {"cast", infer_cast, evaluate_cast},
+    {"to_bool", infer_to_bool, evaluate_to_bool},
     {"bitcast", infer_bitcast, evaluate_bitcast},
     {"real", infer_part, evaluate_part<kReal>},
     {"imag", infer_part, evaluate_part<kImag>},
@@ -237,6 +257,7 @@ constexpr ir::OpDef kOps[] = {
 
 constexpr ImportRule kRules[] = {
     {"Cast", "cast"},
+    {"ToBool", "to_bool"},
     {"Bitcast", "bitcast"},
     {"Real", "real"},
     {"Imag", "imag"},

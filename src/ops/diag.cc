@@ -1,4 +1,6 @@
 // Diagonals of matrices: building, taking, setting, and bands. Batches of matrices are the last two dimensions.
+#include <algorithm>
+
 #include "ops/elementwise.h"
 #include "ops/registry.h"
 #include "ops/storage.h"
@@ -8,6 +10,9 @@ namespace {
 
 using ir::EvalContext;
 using ir::InferContext;
+
+// Diagonal numbers beyond this are refused before they are reckoned with; TensorFlow's are 32 bits wide.
+constexpr std::int64_t kFarthest = std::int64_t{1} << 31;
 
 // The diagonals lower … upper of rows x cols matrices, as they are packed into rows of `width` elements, the upper first.
 struct Band {
@@ -47,6 +52,7 @@ void read_diagonals(const EvalContext& ctx, int operand, Band& band) {
   band.lower = k[0];
   band.upper = k.back();
   if (band.lower > band.upper) ctx.fail_node("the lowest diagonal {} is above the highest {}", band.lower, band.upper);
+  if (band.lower < -kFarthest || band.upper > kFarthest) ctx.fail_node("diagonals {} to {} lie too far out", band.lower, band.upper);
 }
 
 // Checks that the diagonals lie in the matrix; sets the width of packed rows.
@@ -85,6 +91,7 @@ std::optional<std::pair<std::int64_t, std::int64_t>> known_diagonals(InferContex
   if (operand >= ctx.num_inputs()) return std::pair<std::int64_t, std::int64_t>{0, 0};
   const auto k = ctx.constant_integers(operand);
   if (!k || k->empty() || k->size() > 2) return std::nullopt;
+  if (k->front() < -kFarthest || k->back() > kFarthest) ctx.fail_node("diagonals {} to {} lie too far out", k->front(), k->back());
   return std::pair{(*k)[0], k->back()};
 }
 

@@ -68,8 +68,19 @@ def complexes(rng):
             yield "Complex", {"Tout": name_of(dtype)}, [numbers(rng, part, a), numbers(rng, part, b)]
 
 
+def truth(rng):
+    for dtype in [np.float32, np.float64, np.int32, np.int64, np.bool_]:
+        for value in (0, 1):
+            yield "ToBool", {}, [np.array(value, dtype)]
+        for shape in [(2,), (0,), (1, 1)]:
+            yield "ToBool", {}, [np.zeros(shape, dtype)]
+    for word in (b"", b"a"):
+        yield "ToBool", {}, [np.array(word, object)]
+
+
 def cases():
     rng = np.random.RandomState(3)
     yield from casts(rng)
     yield from bits(rng)
     yield from complexes(rng)
+    yield from truth(rng)

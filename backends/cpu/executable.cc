@@ -177,7 +177,16 @@ std::shared_ptr<const ShapePlan> CpuExecutable::plan_for(std::span<const TensorV
   }
   SharedTeam alone(1);
   SharedTeam::Lease lease(alone);
-  std::shared_ptr<const ShapePlan> made = make_shape_plan(plan_.program, shapes, plan_.tactics, lease.team(), team_->size());
+  std::shared_ptr<const ShapePlan> made;
+  try {
+    made = make_shape_plan(plan_.program, shapes, plan_.tactics, lease.team(), team_->size());
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    fail(ErrorCode::kOutOfMemory, "engine \"{}\": no memory for this shape", plan_.name);
+  } catch (const std::exception& error) {  // an operand or a number in the plan that is not there
+    fail(ErrorCode::kIncompatiblePlan, "engine \"{}\": its plan is malformed ({}); build it again", plan_.name, error.what());
+  }
   plans_built_.fetch_add(1, std::memory_order_relaxed);
   plans_.emplace_front(key, made);
   if (plans_.size() > max_plans_) plans_.pop_back();

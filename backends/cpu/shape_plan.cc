@@ -21,6 +21,7 @@ constexpr int kNever = -1;
 struct PlannedValue {
   DataType dtype = DataType::kInvalid;
   Shape shape;
+  bool known = false;        // the shape is
   const Tensor* constant = nullptr;
   int parameter = -1;        // which input it is
   int producer = kNever;     // index of the node in the program
@@ -190,7 +191,8 @@ void Planner::infer_shapes() {
       ids_.emplace(value, static_cast<int>(values_.size()));
       PlannedValue planned;
       planned.dtype = node->outputs[i].dtype;
-      if (node->outputs[i].shape.fully_known()) planned.shape = node->outputs[i].shape.to_shape();
+      planned.known = node->outputs[i].shape.fully_known();
+      if (planned.known) planned.shape = node->outputs[i].shape.to_shape();
       values_.push_back(std::move(planned));
       if (const Tensor* constant = facts.constant(value)) constants.emplace_back(value, *constant);
     }
@@ -231,7 +233,10 @@ void Planner::find_needed() {
   const auto need = [&](int id) {
     if (at(id).constant != nullptr) return;
     at(id).needed = true;
-    at(root_of(id)).needed = true;
+    PlannedValue& root = at(root_of(id));
+    root.needed = true;
+    const bool has_memory = root.constant != nullptr || root.parameter >= 0 || root.producer >= 0;
+    if (!has_memory) fail(ErrorCode::kIncompatiblePlan, "engine: a plan reads weights that it has packed away; build it again");
   };
   for (const ir::Value& output : program_.graph->outputs) need(id_of(output));
   for (int n = static_cast<int>(program_.nodes.size()) - 1; n >= 0; --n) {
@@ -442,7 +447,12 @@ class Planner::NodeContext : public PlanContext {
     node_ = item.node;
     threads_ = planner.threads_;
     kernel_ = item.lowered.kernel;
-    for (const ir::Value& input : item.node->inputs) operands_.push_back(planner.place(planner.id_of(input)));
+    for (const ir::Value& input : item.node->inputs) {
+      if (!planner.at(planner.id_of(input)).known) {
+        fail(ErrorCode::kUnsupported, "{}: the shape of \"{}\" is not known before running", item.node->describe(), input.node->name);
+      }
+      operands_.push_back(planner.place(planner.id_of(input)));
+    }
     for (std::size_t i = 0; i < item.node->outputs.size(); ++i) {
       results_.push_back(planner.place(planner.id_of({item.node, static_cast<int>(i)})));
       const PlannedValue& value = planner.at(results_.back().slot);

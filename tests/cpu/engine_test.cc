@@ -104,6 +104,36 @@ TEST(CpuEngine, RefusesAPlanForAnotherMachine) {
   EXPECT_THROW(load(engine), Error);
 }
 
+// As if the checksums had been made to fit.
+plan::Engine damaged(const plan::Engine& engine, std::string_view which, std::size_t position, int flip) {
+  plan::Engine copy;
+  copy.name = engine.name;
+  copy.stamp = engine.stamp;
+  copy.inputs = engine.inputs;
+  copy.outputs = engine.outputs;
+  for (const plan::Section& section : engine.sections()) {
+    std::string bytes(section.bytes);
+    if (section.name == which) bytes[position % bytes.size()] = static_cast<char>(bytes[position % bytes.size()] ^ flip);
+    copy.add_section(section.name, std::move(bytes));
+  }
+  return copy;
+}
+
+TEST(CpuEngine, NeverTrustsTheContentOfAPlan) {
+  const auto engine = build(*small_net());
+  const Tensor x = random_tensor({2, 12, 10, 5}, 7);
+  std::mt19937 random(1);
+  for (int i = 0; i < 1500; ++i) {
+    const char* which = i % 10 == 0 ? "packed" : i % 10 == 1 ? "tactics" : "graph";
+    const auto copy = damaged(engine, which, random(), 1 << (random() % 8));
+    try {
+      run(*load(copy), {x}, 1);
+    } catch (const Error& error) {
+      EXPECT_NE(error.code(), ErrorCode::kOutOfMemory) << error.what();
+    }
+  }
+}
+
 TEST(CpuEngine, PassesInputsAndConstantsToOutputs) {
   GraphBuilder b;
   const auto x = b.parameter(DataType::kFloat32, {2, 3});

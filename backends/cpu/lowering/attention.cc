@@ -26,6 +26,13 @@ HeadStrides mask_strides(const PlanContext& ctx, const Place& mask, const Attent
 std::unique_ptr<Step> prepare(PlanContext& ctx, const ops::AttentionAttrs& attrs) {
   const Place &q = ctx.operand(0), &k = ctx.operand(1), &v = ctx.operand(2);
   const int heads = attrs.bshd ? 2 : 1, rows = attrs.bshd ? 1 : 2;
+  const bool fits = q.shape.rank() == 4 && k.shape.rank() == 4 && v.shape.rank() == 4 && q.shape[0] == k.shape[0] &&
+                    k.shape[0] == v.shape[0] && q.shape[heads] == k.shape[heads] && k.shape[heads] == v.shape[heads] &&
+                    k.shape[rows] == v.shape[rows] && q.shape[3] == k.shape[3];
+  if (!fits) {
+    fail(ErrorCode::kUnsupported, "{}: q {}, k {} and v {} do not fit", ctx.node().describe(), q.shape.to_string(), k.shape.to_string(),
+         v.shape.to_string());
+  }
   AttentionShape shape;
   shape.batch = q.shape[0];
   shape.heads = q.shape[heads];

@@ -122,15 +122,26 @@ void check_channels(const PlanContext& ctx, const ConvNode& conv) {
   fail(ErrorCode::kUnsupported, "{}: its filters are for {} input channels, found {}", ctx.node().describe(), conv.channels, found);
 }
 
+// The kernel must write what inference says.
+template <class Plan>
+void check_size(const PlanContext& ctx, const Plan& plan) {
+  const Shape& y = ctx.result().shape;
+  if (plan.output_height() == y[1] && plan.output_width() == y[2]) return;
+  fail(ErrorCode::kUnsupported, "{}: the result is {}, its kernel makes {} x {} pixels", ctx.node().describe(), y.to_string(),
+       plan.output_height(), plan.output_width());
+}
+
 std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
   const Shape& input = ctx.operand(0).shape;
   check_channels(ctx, conv);
+  check_epilogue(ctx, conv.extra);
   Conv2dParams params = conv_params(conv.attrs, input[3], ctx.operand(1).shape);
   set_places(params, conv.attrs, ctx, conv.extra);
   params.winograd = conv.winograd;
   const ConvSlots slots = slots_of(ctx, conv.extra);
   const auto make = [&](const ConvTactic& tactic) -> std::unique_ptr<Step> {
     const auto plan = Conv2dPlan::make(params, input[0], input[1], input[2], tactic);
+    check_size(ctx, plan);
     ctx.need_scratch(plan.scratch_size(ctx.threads()) + (conv.packed ? 0 : conv2d_packed_size(params)));
     if (conv.packed) {
       return make_step([plan, slots, packed = conv.packed](const Frame& frame) {
@@ -157,10 +168,12 @@ Shape as_depthwise(const Shape& filter, std::int64_t channels) { return {filter[
 std::unique_ptr<Step> prepare_depthwise(PlanContext& ctx, const ConvNode& conv) {
   const Shape& input = ctx.operand(0).shape;
   check_channels(ctx, conv);
+  check_epilogue(ctx, conv.extra);
   DepthwiseParams params = depthwise_params(conv.attrs, as_depthwise(ctx.operand(1).shape, input[3]));
   set_places(params, conv.attrs, ctx, conv.extra);
   const ConvSlots slots = slots_of(ctx, conv.extra);
   const auto plan = DepthwisePlan::make(params, input[0], input[1], input[2]);
+  check_size(ctx, plan);
   ctx.need_scratch(plan.scratch_size(ctx.threads()) + (conv.packed ? 0 : depthwise_packed_size(params)));
   if (conv.packed) {
     return make_step([plan, slots, packed = conv.packed](const Frame& frame) {

@@ -23,11 +23,13 @@ struct WindowNode {
   EpilogueOperands extra;
   int data = 0;  // which operand is the image
   const void* packed = nullptr;
+  std::int64_t channels = 0;  // of the volume that the filter was packed for
 };
 
 // A step for either plan: both take the arguments of a planar convolution.
 template <class Plan>
 std::unique_ptr<Step> window_step(PlanContext& ctx, const WindowNode& conv, const Plan& plan) {
+  check_epilogue(ctx, conv.extra);
   ctx.need_scratch(plan.scratch_size(ctx.threads()));
   const auto slot = [&](int operand) { return operand < 0 ? -1 : ctx.operand(operand).slot; };
   return make_step([plan, packed = conv.packed, input = slot(conv.data), bias = slot(conv.extra.bias), residual = slot(conv.extra.residual),
@@ -131,6 +133,7 @@ Conv3dParams conv3d_params(const ops::ConvAttrs& attrs, std::int64_t channels, c
 
 std::unique_ptr<Step> prepare_conv3d(PlanContext& ctx, const WindowNode& conv) {
   const Shape& x = ctx.operand(0).shape;
+  if (x[4] != conv.channels) fail(ErrorCode::kUnsupported, "{}: its filters are for {} input channels", ctx.node().describe(), conv.channels);
   Conv3dParams params = conv3d_params(conv.attrs, x[4], ctx.operand(1).shape);
   for (int d = 0; d < 3; ++d) {
     const auto at = static_cast<std::size_t>(d);
@@ -145,7 +148,8 @@ Lowered lower_conv3d(const ir::Node& node, WeightSource& weights) {
   conv.attrs = ops::ConvAttrs::parse(node.attrs, 3);
   conv.extra = epilogue_operands(conv.attrs.epilogue, 2);
   const Shape filter = shape_of(node, 1).to_shape();
-  const Conv3dParams params = conv3d_params(conv.attrs, shape_of(node, 0)[4].size(), filter);
+  conv.channels = shape_of(node, 0)[4].size();
+  const Conv3dParams params = conv3d_params(conv.attrs, conv.channels, filter);
   const std::string layout = fmt::format("conv3d {} s{}x{}x{} d{}x{}x{} g{}", filter.to_string(), params.stride[0], params.stride[1],
                                          params.stride[2], params.dilation[0], params.dilation[1], params.dilation[2], params.groups);
   conv.packed = weights.packed(node.inputs[1], layout, conv3d_packed_size(params), [&](const Tensor& value, void* to) {

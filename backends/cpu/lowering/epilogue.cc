@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
+
 namespace tenon::cpu {
 namespace {
 
@@ -67,6 +69,18 @@ std::string epilogue_key(const ops::Epilogue& epilogue) {
   return fmt::format("{}{}{}", epilogue.has_bias ? "b" : "",
                      epilogue.residual == ops::Residual::kNone ? "" : epilogue.residual == ops::Residual::kBefore ? "+r" : "+R",
                      epilogue.activation == ops::Activation::kNone ? "" : ":" + std::string(ops::activation_name(epilogue.activation)));
+}
+
+void check_epilogue(const PlanContext& ctx, const EpilogueOperands& operands) {
+  const Place& result = ctx.result();
+  if (operands.bias >= 0 && ctx.operand(operands.bias).elements() != result.last()) {
+    fail(ErrorCode::kUnsupported, "{}: the bias has {} values for {} channels", ctx.node().describe(), ctx.operand(operands.bias).elements(),
+         result.last());
+  }
+  if (operands.residual >= 0 && ctx.operand(operands.residual).shape != result.shape) {
+    fail(ErrorCode::kUnsupported, "{}: the residual has shape {}, the result {}", ctx.node().describe(),
+         ctx.operand(operands.residual).shape.to_string(), result.shape.to_string());
+  }
 }
 
 EpilogueOperands epilogue_operands(const ops::Epilogue& epilogue, int first) {

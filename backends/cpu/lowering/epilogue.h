@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backends/cpu/kernels/epilogue.h"
+#include "backends/cpu/lowering/lowering.h"
 #include "ops/fused.h"
 
 namespace tenon::cpu {
@@ -18,5 +19,7 @@ struct EpilogueOperands {
   int residual = -1;
 };
 EpilogueOperands epilogue_operands(const ops::Epilogue& epilogue, int first);
+// Throws kUnsupported unless the bias has one value per channel of the result and the residual has the result's shape.
+void check_epilogue(const PlanContext& ctx, const EpilogueOperands& operands);
 
 }  // namespace tenon::cpu

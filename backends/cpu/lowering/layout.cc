@@ -21,6 +21,9 @@ std::vector<std::int64_t> broadcast_place(const Place& place, const Shape& to) {
   const int shift = to.rank() - place.shape.rank();
   TENON_CHECK(shift >= 0);
   for (int d = 0; d < place.shape.rank(); ++d) {
+    if (place.shape[d] != 1 && place.shape[d] != to[d + shift]) {
+      fail(ErrorCode::kUnsupported, "shape {} does not broadcast to {}", place.shape.to_string(), to.to_string());
+    }
     if (place.shape[d] != 1) strides[static_cast<std::size_t>(d + shift)] = own[static_cast<std::size_t>(d)];
   }
   return strides;

@@ -13,6 +13,7 @@ struct MatMulNode {
   ops::MatMulAttrs attrs;
   EpilogueOperands extra;
   const void* packed = nullptr;  // the weights, when they are constant and the same for all batches
+  std::int64_t k = 0, n = 0;     // their size
 };
 
 const PartialShape& shape_of(const ir::Value& value) { return value.node->outputs[static_cast<std::size_t>(value.index)].shape; }
@@ -38,6 +39,10 @@ const float* optional(const Frame& frame, Slot slot) { return slot < 0 ? nullptr
 std::unique_ptr<Step> prepare_packed(PlanContext& ctx, const MatMulNode& matmul) {
   const Place& a = ctx.operand(0);
   const Place& c = ctx.result();
+  check_epilogue(ctx, matmul.extra);
+  if (a.last() != matmul.k || c.last() != matmul.n || c.rows() != a.rows()) {
+    fail(ErrorCode::kUnsupported, "{}: operands {} do not fit weights [{},{}]", ctx.node().describe(), a.shape.to_string(), matmul.k, matmul.n);
+  }
   const GemmShape shape{a.rows(), c.last(), a.last()};
   const MatMulSlots slots = slots_of(ctx, matmul.extra);
   const std::int64_t residual_pitch = matmul.extra.residual < 0 ? 0 : ctx.operand(matmul.extra.residual).pitch;
@@ -112,6 +117,7 @@ std::unique_ptr<Step> prepare_batched(PlanContext& ctx, const MatMulNode& matmul
   const Place& b = ctx.operand(1);
   const Place& c = ctx.result();
   const int rank = c.shape.rank();
+  check_epilogue(ctx, matmul.extra);
   std::vector<std::int64_t> batch(c.shape.begin(), c.shape.end() - 2);
   BatchStrides strides{batch_strides(a, batch), batch_strides(b, batch), std::vector<std::int64_t>(batch.size(), 0),
                        batch_strides(c, batch)};
@@ -198,7 +204,7 @@ Lowered lower_matmul(const ir::Node& node, WeightSource& weights) {
   }
   const Shape b = shape_of(node.inputs[1]).to_shape();
   const bool transposed = matmul.attrs.transpose_b;
-  const std::int64_t k = b[transposed ? 1 : 0], n = b[transposed ? 0 : 1];
+  const std::int64_t k = matmul.k = b[transposed ? 1 : 0], n = matmul.n = b[transposed ? 0 : 1];
   matmul.packed = weights.packed(node.inputs[1], fmt::format("gemm {}x{}{}", k, n, transposed ? " t" : ""), gemm_packed_size(k, n),
                                  [&](const Tensor& value, void* to) {
                                    gemm_pack(value.flat<float>().data(), b[1], transposed, k, n, static_cast<float*>(to));

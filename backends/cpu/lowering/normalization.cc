@@ -47,6 +47,9 @@ std::vector<float> spread(const Place& place, const Shape& inner) {
 
 std::unique_ptr<Step> prepare_layer_norm(PlanContext& ctx, const ops::LayerNormAttrs& attrs) {
   const Place& x = ctx.operand(0);
+  if (attrs.axes_count > x.shape.rank() || (attrs.has_residual && ctx.operand(3).shape != x.shape)) {
+    fail(ErrorCode::kUnsupported, "{}: operands do not fit {}", ctx.node().describe(), x.shape.to_string());
+  }
   Shape inner;
   for (int d = x.shape.rank() - attrs.axes_count; d < x.shape.rank(); ++d) inner.push_back(x.shape[d]);
   LayerNorm shape;

@@ -133,13 +133,20 @@ void multiply(EvalContext& ctx, const Broadcast<2>& batches, const Product& p, c
 using MatmulTypes = Join<Floats, TypeList<std::int16_t, std::int32_t, std::int64_t>, Complexes>;
 using ByteTypes = TypeList<std::int8_t, std::uint8_t>;
 
-// BatchMatMulV3 also multiplies bytes into int32 and mixes them with bfloat16.
+// BatchMatMulV3 also multiplies bytes into int32 and mixes them with bfloat16; SparseMatMul mixes bfloat16 and float.
 void multiply_mixed(EvalContext& ctx, const Broadcast<2>& batches, const Product& p, const Tensor& a, const Tensor& b, Tensor& out) {
   const std::string who = ctx.node().describe();
   if (out.dtype() == DataType::kInt32) {
     visit_dtype(ByteTypes{}, a.dtype(), who, [&](auto ta) {
       visit_dtype(ByteTypes{}, b.dtype(), who, [&](auto tb) {
         multiply<typename decltype(ta)::type, typename decltype(tb)::type, std::int32_t>(ctx, batches, p, a, b, out);
+      });
+    });
+  } else if (out.dtype() == DataType::kFloat32) {
+    using Operands = TypeList<float, BFloat16>;
+    visit_dtype(Operands{}, a.dtype(), who, [&](auto ta) {
+      visit_dtype(Operands{}, b.dtype(), who, [&](auto tb) {
+        multiply<typename decltype(ta)::type, typename decltype(tb)::type, float>(ctx, batches, p, a, b, out);
       });
     });
   } else if (out.dtype() == DataType::kBFloat16 && a.dtype() == DataType::kBFloat16) {
@@ -177,6 +184,8 @@ void evaluate_matmul(EvalContext& ctx) {
   });
 }
 
+void float_result(ir::Attrs& attrs) { attrs.set("Tout", DataType::kFloat32); }
+
 constexpr ir::OpDef kOps[] = {
     {"matmul", infer_matmul, evaluate_matmul},
 };
@@ -186,6 +195,7 @@ constexpr ImportRule kRules[] = {
     {"BatchMatMul", "matmul"},
     {"BatchMatMulV2", "matmul"},
     {"BatchMatMulV3", "matmul"},
+    {"SparseMatMul", "matmul", float_result},  // the operands are dense; they only may hold many zeros
 };
 
 }  // namespace

@@ -110,6 +110,44 @@ void evaluate_where(EvalContext& ctx) {
   }
 }
 
+// Operands flat indices and the dimensions of a tensor; the result [rank, n] (or [rank]) has their coordinates.
+void infer_unravel_index(InferContext& ctx) {
+  ctx.expect_inputs(2);
+  ctx.expect_rank(1, 1);
+  const PartialShape &indices = ctx.input_shape(0), &dims = ctx.input_shape(1);
+  PartialShape shape;
+  if (indices.known_rank()) {
+    const Dim rank = dims.known_rank() ? dims[0] : ctx.fresh();
+    const auto count = indices.num_elements();
+    shape = indices.rank() == 0 ? PartialShape{rank} : PartialShape{rank, count ? Dim(*count) : indices.rank() == 1 ? indices[0] : ctx.fresh()};
+  }
+  ctx.set_output(0, dtype_or_attr(ctx, 0, "Tidx"), shape);
+}
+
+void evaluate_unravel_index(EvalContext& ctx) {
+  const Tensor indices = ctx.input(0);
+  const std::vector<std::int64_t> flat = ctx.integers(0), dims = ctx.integers(1);
+  if (ctx.input(1).rank() != 1) ctx.fail_node("the dimensions must be a vector, they are {}", ctx.input(1).describe());
+  std::int64_t size = 1;
+  for (std::int64_t dim : dims) {
+    if (dim <= 0 || __builtin_mul_overflow(size, dim, &size)) ctx.fail_node("{} is no dimension here", dim);
+  }
+  const auto rank = static_cast<std::int64_t>(dims.size()), count = indices.num_elements();
+  Tensor& out = ctx.allocate(0, indices.dtype(), indices.rank() == 0 ? Shape{rank} : Shape{rank, count});
+  visit_dtype(IndexIntegers{}, indices.dtype(), ctx.node().describe(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* to = out.flat<T>().data();
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::int64_t rest = flat[static_cast<std::size_t>(i)];
+      if (rest < 0 || rest >= size) ctx.fail_node("index {} is outside [0, {})", rest, size);
+      for (std::int64_t d = rank - 1; d >= 0; --d) {
+        to[d * count + i] = static_cast<T>(rest % dims[static_cast<std::size_t>(d)]);
+        rest /= dims[static_cast<std::size_t>(d)];
+      }
+    }
+  });
+}
+
 void infer_cross(InferContext& ctx) {
   ctx.expect_inputs(2);
   ctx.set_output(0, dtype_or_attr(ctx, 0), merge_shapes(ctx, ctx.input_shape(0), ctx.input_shape(1)));
@@ -226,6 +264,7 @@ constexpr ir::OpDef kOps[] = {
     {"select", infer_select, evaluate_select},
     {"select_v2", infer_select_v2, evaluate_select_v2},
     {"where", infer_where, evaluate_where},
+    {"unravel_index", infer_unravel_index, evaluate_unravel_index},
     {"cross", infer_cross, evaluate_cross},
     {"lin_space", infer_lin_space, evaluate_lin_space},
     {"range", infer_range, evaluate_range},
@@ -235,6 +274,7 @@ constexpr ImportRule kRules[] = {
     {"Select", "select"},
     {"SelectV2", "select_v2"},
     {"Where", "where"},
+    {"UnravelIndex", "unravel_index"},
     {"Cross", "cross"},
     {"LinSpace", "lin_space"},
     {"Range", "range"},

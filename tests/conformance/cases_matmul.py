@@ -40,3 +40,9 @@ def cases():
     yield "MatMul", {}, [numbers(rng, f, (130, 300)), numbers(rng, f, (300, 270))], {"tolerance": 3.0}
     yield "MatMul", {}, [np.array([[2**31 - 1, 2]], np.int32), np.array([[3], [5]], np.int32)]
     yield "MatMul", {}, [np.array([[np.inf, 1]], f), np.array([[0, 1], [1, np.nan]], f)]
+    for a in (np.float32, BF16):
+        for b in (np.float32, BF16):
+            for ta in (False, True):
+                for tb in (False, True):
+                    operands = [numbers(rng, a, turned((3, 4), ta)), numbers(rng, b, turned((4, 2), tb))]
+                    yield "SparseMatMul", {"transpose_a": ta, "transpose_b": tb, "a_is_sparse": ta}, operands, {"tolerance": 3.0}

@@ -46,8 +46,18 @@ def sequences(rng):
     yield "Range", {}, [np.array([0], np.int32), np.int32(3), np.int32(1)]
 
 
+def coordinates():
+    for index in (np.int32, np.int64):
+        dims = np.array([3, 4, 5], index)
+        for flat in (7, [0, 59, 22], [60]):
+            yield "UnravelIndex", {}, [np.array(flat, index), dims]
+        yield "UnravelIndex", {}, [np.array([1], index), np.array([2, 0], index)]
+        yield "UnravelIndex", {}, [np.array([1], index), np.array(4, index)]
+
+
 def cases():
     rng = np.random.RandomState(10)
     yield from choices(rng)
     yield from positions(rng)
     yield from sequences(rng)
+    yield from coordinates()

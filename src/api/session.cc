@@ -200,7 +200,11 @@ struct Session::State {
     Entry& ready = entry(key, wanted);
     std::vector<Tensor> results = ready.executor->run(collect(find_signature(key), ready, feeds), *services, nullptr, observer);
     std::map<std::string, Tensor> named;
-    for (std::size_t i = 0; i < results.size(); ++i) named.emplace(ready.output_names[i], std::move(results[i]));
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      // What is handed out is the caller's alone: neither a feed, a constant nor a variable changes with it.
+      if (!results[i].sole_owner()) results[i] = results[i].clone();
+      named.emplace(ready.output_names[i], std::move(results[i]));
+    }
     return named;
   }
 };

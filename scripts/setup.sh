@@ -9,7 +9,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 packages=(g++ cmake ninja-build ccache python3 python3-dev python3-venv pkg-config
   libprotozero-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev libsnappy-dev zlib1g-dev
-  libre2-dev libfarmhash-dev libutfcpp-dev libeigen3-dev libgtest-dev libbenchmark-dev)
+  libre2-dev libfarmhash-dev libjpeg62-turbo-dev libutfcpp-dev libeigen3-dev libgtest-dev libbenchmark-dev)
 for lane in "$@"; do
   [ "$lane" = fuzz ] && packages+=(clang-14 libclang-rt-14-dev)
 done

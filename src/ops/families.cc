@@ -22,6 +22,7 @@ const OpFamily& fused_conv_family();
 const OpFamily& fused_family();
 const OpFamily& gather_family();
 const OpFamily& histogram_family();
+const OpFamily& image_decode_family();
 const OpFamily& image_family();
 const OpFamily& linalg_family();
 const OpFamily& matmul_family();
@@ -87,6 +88,7 @@ std::span<const OpFamily* const> families() {
       &fused_family(),
       &gather_family(),
       &histogram_family(),
+      &image_decode_family(),
       &image_family(),
       &linalg_family(),
       &matmul_family(),

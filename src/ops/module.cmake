@@ -10,3 +10,7 @@ find_library(FARMHASH_LIBRARY NAMES libfarmhash.a farmhash REQUIRED)  # small: l
 target_link_libraries(tenon_ops PUBLIC PkgConfig::RE2 ${FARMHASH_LIBRARY})
 # Heavy templates that no model spends time in.
 set_source_files_properties(src/ops/linalg.cc src/ops/decompositions.cc PROPERTIES COMPILE_OPTIONS -O1)
+# JPEG files: the header alone; the library is opened when the first such file comes, so that Tenon runs without it too.
+find_path(JPEG_INCLUDE jpeglib.h REQUIRED)
+find_package(ZLIB REQUIRED)
+target_link_libraries(tenon_ops PUBLIC ZLIB::ZLIB ${CMAKE_DL_LIBS})

@@ -35,6 +35,7 @@ class Partitioner {
       : module_(module), backend_(backend), options_(options), uses_(*module.main), frozen_(frozen_variables(module)) {}
 
   std::vector<SegmentPlan> lone_nodes(const std::function<bool(const ir::Node&)>& wanted) {
+    wanted_ = &wanted;
     find_needed();
     classify();
     std::vector<SegmentPlan> plans;
@@ -164,6 +165,7 @@ class Partitioner {
         constant_.insert(node);
         continue;
       }
+      if (wanted_ != nullptr && !(*wanted_)(*node)) continue;
       std::string reason = why_native(*node, denied);
       if (reason.empty()) {
         candidate_.insert(node);
@@ -352,6 +354,7 @@ class Partitioner {
   std::unordered_set<ir::Value, ir::ValueHash> signature_outputs_;
   std::vector<ir::Node*> order_;
   std::unordered_map<const ir::Node*, int> position_;
+  const std::function<bool(const ir::Node&)>* wanted_ = nullptr;  // null: every node is looked at
   NodeSet initializing_;
   std::set<std::string> taken_names_;
   int next_name_ = 0;

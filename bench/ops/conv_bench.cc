@@ -1,6 +1,6 @@
 // The convolutions of ResNet-50, MobileNetV2 and EfficientNet-B0 (224 x 224), Tenon's kernels beside oneDNN where the build
-// found it. Names read network/kernel,stride,channels in-out,size/batch/threads.
-#include <functional>
+// found it. Names read network/kernel,stride,channels in-out,size/batch/threads. GFLOP/s count the multiplications of the
+// direct algorithm, also where Winograd's runs.
 #include <set>
 #include <string>
 #include <vector>
@@ -126,6 +126,7 @@ void run_tenon(benchmark::State& state, const Layer& layer, int64_t batch, int t
   p.input_channels = layer.in;
   p.output_channels = layer.out;
   set_geometry(p, layer);
+  p.winograd = conv2d_winograd_pays(p, batch, layer.size, layer.size);
   const auto plan = cpu::Conv2dPlan::make(p, batch, layer.size, layer.size);
   const Buffer packed = buffer(conv2d_packed_size(p) / sizeof(float)), scratch = buffer(plan.scratch_size(threads) / sizeof(float));
   conv2d_pack(p, data.filter.get(), packed.get());

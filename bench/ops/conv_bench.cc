@@ -80,10 +80,22 @@ std::vector<Layer> all_layers() {
   std::vector<Layer> all = resnet50();
   const auto add = [&](const std::vector<Layer>& layers) { all.insert(all.end(), layers.begin(), layers.end()); };
   add(inverted_residuals("mobilenetv2",
-                         {{1, 16, 1, 1, 3}, {6, 24, 2, 2, 3}, {6, 32, 3, 2, 3}, {6, 64, 4, 2, 3}, {6, 96, 3, 1, 3}, {6, 160, 3, 2, 3}, {6, 320, 1, 1, 3}},
+                         {{1, 16, 1, 1, 3},
+                          {6, 24, 2, 2, 3},
+                          {6, 32, 3, 2, 3},
+                          {6, 64, 4, 2, 3},
+                          {6, 96, 3, 1, 3},
+                          {6, 160, 3, 2, 3},
+                          {6, 320, 1, 1, 3}},
                          Activation::kRelu6));
   add(inverted_residuals("efficientnetb0",
-                         {{1, 16, 1, 1, 3}, {6, 24, 2, 2, 3}, {6, 40, 2, 2, 5}, {6, 80, 3, 2, 3}, {6, 112, 3, 1, 5}, {6, 192, 4, 2, 5}, {6, 320, 1, 1, 3}},
+                         {{1, 16, 1, 1, 3},
+                          {6, 24, 2, 2, 3},
+                          {6, 40, 2, 2, 5},
+                          {6, 80, 3, 2, 3},
+                          {6, 112, 3, 1, 5},
+                          {6, 192, 4, 2, 5},
+                          {6, 320, 1, 1, 3}},
                          Activation::kSwish));
   return all;
 }
@@ -100,7 +112,8 @@ void set_geometry(Params& p, const Layer& layer) {
 
 struct Operands {
   Operands(const Layer& layer, int64_t batch)
-      : input(buffer(static_cast<size_t>(batch * layer.size * layer.size * layer.in))), bias(buffer(static_cast<size_t>(layer.out))),
+      : input(buffer(static_cast<size_t>(batch * layer.size * layer.size * layer.in))),
+        bias(buffer(static_cast<size_t>(layer.out))),
         residual(buffer(static_cast<size_t>(batch * layer.out_size() * layer.out_size() * layer.out))),
         output(buffer(static_cast<size_t>(batch * layer.out_size() * layer.out_size() * layer.out))),
         filter(buffer(static_cast<size_t>(layer.kernel * layer.kernel * (layer.depthwise ? 1 : layer.in) * layer.out))) {}
@@ -115,10 +128,12 @@ void run_tenon(benchmark::State& state, const Layer& layer, int64_t batch, int t
     p.channels = layer.in;
     set_geometry(p, layer);
     const auto plan = cpu::DepthwisePlan::make(p, batch, layer.size, layer.size);
-    const Buffer packed = buffer(depthwise_packed_size(p) / sizeof(float)), scratch = buffer(plan.scratch_size(threads) / sizeof(float));
+    const Buffer packed = buffer(depthwise_packed_size(p) / sizeof(float)),
+                 scratch = buffer(plan.scratch_size(threads) / sizeof(float));
     depthwise_pack(p, data.filter.get(), packed.get());
     report(state, layer.flops(batch), threads, [&] {
-      plan.run({data.input.get(), packed.get(), data.bias.get(), data.residual.get(), data.output.get(), scratch.get()}, team);
+      plan.run({data.input.get(), packed.get(), data.bias.get(), data.residual.get(), data.output.get(), scratch.get()},
+               team);
     });
     return;
   }
@@ -128,7 +143,8 @@ void run_tenon(benchmark::State& state, const Layer& layer, int64_t batch, int t
   set_geometry(p, layer);
   p.winograd = conv2d_winograd_pays(p, batch, layer.size, layer.size);
   const auto plan = cpu::Conv2dPlan::make(p, batch, layer.size, layer.size);
-  const Buffer packed = buffer(conv2d_packed_size(p) / sizeof(float)), scratch = buffer(plan.scratch_size(threads) / sizeof(float));
+  const Buffer packed = buffer(conv2d_packed_size(p) / sizeof(float)),
+               scratch = buffer(plan.scratch_size(threads) / sizeof(float));
   conv2d_pack(p, data.filter.get(), packed.get());
   report(state, layer.flops(batch), threads, [&] {
     plan.run({data.input.get(), packed.get(), data.bias.get(), data.residual.get(), data.output.get(), scratch.get()}, team);
@@ -137,10 +153,19 @@ void run_tenon(benchmark::State& state, const Layer& layer, int64_t batch, int t
 
 #ifdef TENON_BENCH_ONEDNN
 void run_onednn(benchmark::State& state, const Layer& layer, int64_t batch, int threads) {
-  OneDnnConv conv({.batch = batch, .size = layer.size, .in = layer.in, .out = layer.out, .kernel = layer.kernel,
-                   .stride = layer.stride, .pad_before = layer.pad_before(), .pad_after = layer.pad_after(),
-                   .out_size = layer.out_size(), .depthwise = layer.depthwise, .residual = layer.residual,
-                   .relu = layer.activation == Activation::kRelu, .relu6 = layer.activation == Activation::kRelu6,
+  OneDnnConv conv({.batch = batch,
+                   .size = layer.size,
+                   .in = layer.in,
+                   .out = layer.out,
+                   .kernel = layer.kernel,
+                   .stride = layer.stride,
+                   .pad_before = layer.pad_before(),
+                   .pad_after = layer.pad_after(),
+                   .out_size = layer.out_size(),
+                   .depthwise = layer.depthwise,
+                   .residual = layer.residual,
+                   .relu = layer.activation == Activation::kRelu,
+                   .relu6 = layer.activation == Activation::kRelu6,
                    .swish = layer.activation == Activation::kSwish},
                   threads);
   report(state, layer.flops(batch), threads, [&] { conv.run(); });
@@ -155,7 +180,8 @@ void register_layers() {
       for (int threads : {1, 2}) {
         const std::string name = layer.name() + "/b" + std::to_string(batch) + "/t" + std::to_string(threads);
         const auto add = [&](const std::string& who, auto body) {
-          benchmark::RegisterBenchmark((name + "/" + who).c_str(), [=](benchmark::State& s) { body(s, layer, batch, threads); })
+          benchmark::RegisterBenchmark((name + "/" + who).c_str(),
+                                       [=](benchmark::State& s) { body(s, layer, batch, threads); })
               ->UseManualTime()
               ->MinTime(0.05);
         };

@@ -21,9 +21,9 @@ struct Product {
 };
 
 constexpr Product kProducts[] = {
-    {"bert_qkv", 128, 768, 768, false},     {"bert_ffn1", 128, 3072, 768, true},    {"bert_ffn2", 128, 768, 3072, false},
-    {"bert8_qkv", 1024, 768, 768, false},   {"bert8_ffn1", 1024, 3072, 768, true},  {"bert8_ffn2", 1024, 768, 3072, false},
-    {"resnet_fc", 1, 1000, 2048, false},    {"resnet8_fc", 8, 1000, 2048, false},   {"mobilenet_fc", 1, 1000, 1280, false},
+    {"bert_qkv", 128, 768, 768, false},   {"bert_ffn1", 128, 3072, 768, true},   {"bert_ffn2", 128, 768, 3072, false},
+    {"bert8_qkv", 1024, 768, 768, false}, {"bert8_ffn1", 1024, 3072, 768, true}, {"bert8_ffn2", 1024, 768, 3072, false},
+    {"resnet_fc", 1, 1000, 2048, false},  {"resnet8_fc", 8, 1000, 2048, false},  {"mobilenet_fc", 1, 1000, 1280, false},
     {"token_ffn1", 1, 3072, 768, true},
 };
 
@@ -42,8 +42,13 @@ void run_tenon(benchmark::State& state, const Product& p, int threads) {
   ThreadTeam team(threads);
   size_t next = 0;
   report(state, p.flops(), threads, [&] {
-    plan.run({.a = a.get(), .lda = p.k, .packed = weights[next++ % weights.size()].get(), .bias = bias.get(), .c = c.get(),
-              .ldc = p.n, .scratch = scratch.get()},
+    plan.run({.a = a.get(),
+              .lda = p.k,
+              .packed = weights[next++ % weights.size()].get(),
+              .bias = bias.get(),
+              .c = c.get(),
+              .ldc = p.n,
+              .scratch = scratch.get()},
              team);
   });
 }
@@ -62,12 +67,22 @@ void run_attention(benchmark::State& state, bool scores, int64_t batch, int thre
   constexpr int64_t kTokens = 128, kHeads = 12, kDepth = 64, kWidth = kHeads * kDepth;
   const int64_t n = scores ? kTokens : kDepth, k = scores ? kDepth : kTokens;
   const auto plan = cpu::BatchedGemmPlan::make({batch, kHeads, kTokens, n, k, false, scores, scores ? 0.125f : 1.0f}, {});
-  const Buffer rows = buffer(static_cast<size_t>(batch * kTokens * kWidth)), out = buffer(static_cast<size_t>(batch * kTokens * kWidth));
+  const Buffer rows = buffer(static_cast<size_t>(batch * kTokens * kWidth)),
+               out = buffer(static_cast<size_t>(batch * kTokens * kWidth));
   const Buffer square = buffer(static_cast<size_t>(batch * kHeads * kTokens * kTokens));
   const Buffer scratch = buffer(plan.scratch_size(threads) / sizeof(float));
-  cpu::BatchedGemmArgs args{.a = rows.get(), .lda = kWidth, .a_batch0 = kTokens * kWidth, .a_batch1 = kDepth,
-                            .b = rows.get(), .ldb = kWidth, .b_batch0 = kTokens * kWidth, .b_batch1 = kDepth,
-                            .c = square.get(), .ldc = kTokens, .c_batch0 = kHeads * kTokens * kTokens, .c_batch1 = kTokens * kTokens,
+  cpu::BatchedGemmArgs args{.a = rows.get(),
+                            .lda = kWidth,
+                            .a_batch0 = kTokens * kWidth,
+                            .a_batch1 = kDepth,
+                            .b = rows.get(),
+                            .ldb = kWidth,
+                            .b_batch0 = kTokens * kWidth,
+                            .b_batch1 = kDepth,
+                            .c = square.get(),
+                            .ldc = kTokens,
+                            .c_batch0 = kHeads * kTokens * kTokens,
+                            .c_batch1 = kTokens * kTokens,
                             .scratch = scratch.get()};
   if (!scores) {
     args.a = square.get();
@@ -90,7 +105,8 @@ void register_products() {
   for (int threads : {1, 2}) {
     const std::string suffix = "/t" + std::to_string(threads);
     for (const Product& p : kProducts) {
-      const std::string name = std::string(p.name) + "," + std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.k) + suffix;
+      const std::string name =
+          std::string(p.name) + "," + std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.k) + suffix;
       add(name + "/tenon", [=](benchmark::State& s) { run_tenon(s, p, threads); });
 #ifdef TENON_BENCH_ONEDNN
       add(name + "/onednn", [=](benchmark::State& s) { run_onednn(s, p, threads); });

@@ -55,12 +55,14 @@ class OneDnnConv {
 
 class OneDnnMatmul {
  public:
-  OneDnnMatmul(int64_t m, int64_t n, int64_t k, bool gelu, int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+  OneDnnMatmul(int64_t m, int64_t n, int64_t k, bool gelu, int threads)
+      : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     using dnnl::memory;
     using tag = memory::format_tag;
     omp_set_num_threads(threads);
     const auto f32 = memory::data_type::f32;
-    const memory::desc a({m, k}, f32, tag::ab), b({k, n}, f32, tag::any), bias({1, n}, f32, tag::ab), c({m, n}, f32, tag::ab);
+    const memory::desc a({m, k}, f32, tag::ab), b({k, n}, f32, tag::any), bias({1, n}, f32, tag::ab),
+        c({m, n}, f32, tag::ab);
     dnnl::post_ops after;
     if (gelu) after.append_eltwise(dnnl::algorithm::eltwise_gelu_erf, 0, 0);
     dnnl::primitive_attr attributes;

@@ -66,9 +66,7 @@ CpuInfo detect() {
 
 }  // namespace
 
-const char* isa_name(Isa isa) noexcept {
-  return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "generic";
-}
+const char* isa_name(Isa isa) noexcept { return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "generic"; }
 
 Isa parse_isa_cap(std::string_view value) noexcept {
   const auto is = [&](std::string_view name) {

@@ -22,7 +22,7 @@ struct CpuInfo {
   bool avx512_vnni = false, avx512_bf16 = false, avx512_fp16 = false, avx_vnni = false;  // false when capped below
   bool amx_tile = false, amx_bf16 = false, amx_int8 = false;
   int64_t l1_bytes = 0, l2_bytes = 0, l3_bytes = 0;  // data caches of one core; L3 as a whole
-  std::string stamp;  // such as "avx512+vnni+bf16"; plans with another stamp are rebuilt
+  std::string stamp;                                 // such as "avx512+vnni+bf16"; plans with another stamp are rebuilt
 };
 
 // Read once per process. The environment variable TENON_MAX_CPU_ISA (SSE2, AVX2, AVX512; any case) caps the sets; other

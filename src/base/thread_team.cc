@@ -130,7 +130,9 @@ struct ThreadTeam::State {
         run_claimed(share);
         finish(1);
       }
-      const auto wanted = [this] { return any(open.load(std::memory_order_relaxed)) || stop.load(std::memory_order_relaxed); };
+      const auto wanted = [this] {
+        return any(open.load(std::memory_order_relaxed)) || stop.load(std::memory_order_relaxed);
+      };
       if (!spin_until(wanted, kWorkerSpin)) sleep();
     }
   }

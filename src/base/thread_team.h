@@ -21,7 +21,8 @@ class ThreadTeam {
 
   int size() const noexcept;
 
-  // Number of the calling thread within this team, in [0, size()): the caller is 0. Selects a thread's part of scratch memory.
+  // Number of the calling thread within this team, in [0, size()): the caller is 0. Selects a thread's part of scratch
+  // memory.
   int slot() const noexcept;
 
   using Body = void (*)(void* context, int share);
@@ -30,7 +31,8 @@ class ThreadTeam {
 
   template <class F>
   void parallel(int shares, F&& body) {
-    run(shares, [](void* context, int share) { (*static_cast<std::remove_reference_t<F>*>(context))(share); }, &body);
+    run(
+        shares, [](void* context, int share) { (*static_cast<std::remove_reference_t<F>*>(context))(share); }, &body);
   }
 
   // CPUs that this process may use: the affinity mask, cut by a cgroup quota; at least 1.

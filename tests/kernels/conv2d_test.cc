@@ -10,17 +10,19 @@ struct Image {
 };
 
 // One value of the convolution, before bias.
-double reference_sum(const Conv2dParams& p, const Image& in, const std::vector<float>& input, const std::vector<float>& filter,
-                     int64_t image, int64_t oh, int64_t ow, int64_t oc) {
+double reference_sum(const Conv2dParams& p, const Image& in, const std::vector<float>& input,
+                     const std::vector<float>& filter, int64_t image, int64_t oh, int64_t ow, int64_t oc) {
   const int64_t depth = p.input_channels / p.groups, group = oc / (p.output_channels / p.groups);
   const int64_t stride = p.input_stride ? p.input_stride : p.input_channels;
   double sum = 0;
   for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
     for (int64_t kw = 0; kw < p.kernel_w; ++kw) {
-      const int64_t y = oh * p.stride_h - p.pad_top + kh * p.dilation_h, x = ow * p.stride_w - p.pad_left + kw * p.dilation_w;
+      const int64_t y = oh * p.stride_h - p.pad_top + kh * p.dilation_h,
+                    x = ow * p.stride_w - p.pad_left + kw * p.dilation_w;
       if (y < 0 || y >= in.height || x < 0 || x >= in.width) continue;
       for (int64_t c = 0; c < depth; ++c) {
-        sum += static_cast<double>(input[static_cast<size_t>(((image * in.height + y) * in.width + x) * stride + group * depth + c)]) *
+        sum += static_cast<double>(
+                   input[static_cast<size_t>(((image * in.height + y) * in.width + x) * stride + group * depth + c)]) *
                filter[static_cast<size_t>(((kh * p.kernel_w + kw) * depth + c) * p.output_channels + oc)];
       }
     }
@@ -61,7 +63,8 @@ void expect_conv(const Conv2dParams& p, const Image& in, Isa isa, int threads = 
   }
 }
 
-Conv2dParams square(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, int64_t pad = 0, int64_t dilation = 1, int64_t groups = 1) {
+Conv2dParams square(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, int64_t pad = 0, int64_t dilation = 1,
+                    int64_t groups = 1) {
   Conv2dParams p;
   p.input_channels = in;
   p.output_channels = out;

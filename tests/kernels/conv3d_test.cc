@@ -23,7 +23,8 @@ int64_t index_in(const Extent3& e, const Extent3& at) { return (at[0] * e[1] + a
 template <class Params>
 void expect_outputs(const Params& p, const std::vector<double>& sums, const std::vector<float>& bias,
                     const std::vector<float>& residual, const std::vector<float>& output, Isa isa) {
-  const int64_t stride = dense(p.output_stride, p.output_channels), residual_stride = dense(p.residual_stride, p.output_channels);
+  const int64_t stride = dense(p.output_stride, p.output_channels),
+                residual_stride = dense(p.residual_stride, p.output_channels);
   for (size_t i = 0; i < sums.size(); ++i) {
     const int64_t pixel = static_cast<int64_t>(i) / p.output_channels, oc = static_cast<int64_t>(i) % p.output_channels;
     const double wanted = reference_epilogue(p.epilogue, sums[i] + bias[static_cast<size_t>(oc)],
@@ -40,7 +41,8 @@ void expect_conv(const Conv3dParams& p, int64_t batch, const Extent3& in, Isa is
   const auto input = random_values(static_cast<size_t>(batch * volume(in) * in_stride + 1), 1);
   const auto filter = random_values(static_cast<size_t>(volume(p.kernel) * depth * p.output_channels), 2);
   const auto bias = random_values(static_cast<size_t>(p.output_channels), 3);
-  const auto residual = random_values(static_cast<size_t>(batch * volume(out) * dense(p.residual_stride, p.output_channels) + 1), 4);
+  const auto residual =
+      random_values(static_cast<size_t>(batch * volume(out) * dense(p.residual_stride, p.output_channels) + 1), 4);
   std::vector<float> output(static_cast<size_t>(batch * volume(out) * dense(p.output_stride, p.output_channels) + 1));
   AlignedBuffer packed(conv3d_packed_size(p, isa)), scratch(plan.scratch_size(2));
   conv3d_pack(p, filter.data(), packed.data(), isa);
@@ -59,7 +61,8 @@ void expect_conv(const Conv3dParams& p, int64_t batch, const Extent3& in, Isa is
           const int64_t group = oc / (p.output_channels / p.groups);
           for (int64_t c = 0; c < depth; ++c) {
             sums[static_cast<size_t>((image * volume(out) + index_in(out, o)) * p.output_channels + oc)] +=
-                static_cast<double>(input[static_cast<size_t>((image * volume(in) + index_in(in, at)) * in_stride + group * depth + c)]) *
+                static_cast<double>(
+                    input[static_cast<size_t>((image * volume(in) + index_in(in, at)) * in_stride + group * depth + c)]) *
                 filter[static_cast<size_t>((index_in(p.kernel, k) * depth + c) * p.output_channels + oc)];
           }
         }
@@ -75,7 +78,8 @@ void expect_transposed(const TransposedConvParams& p, int64_t batch, const Exten
   const auto input = random_values(static_cast<size_t>(batch * volume(in) * in_stride + 1), 1);
   const auto filter = random_values(static_cast<size_t>(volume(p.kernel) * p.input_channels * p.output_channels), 2);
   const auto bias = random_values(static_cast<size_t>(p.output_channels), 3);
-  const auto residual = random_values(static_cast<size_t>(batch * volume(out) * dense(p.residual_stride, p.output_channels) + 1), 4);
+  const auto residual =
+      random_values(static_cast<size_t>(batch * volume(out) * dense(p.residual_stride, p.output_channels) + 1), 4);
   std::vector<float> output(static_cast<size_t>(batch * volume(out) * dense(p.output_stride, p.output_channels) + 1), 77.0f);
   AlignedBuffer packed(transposed_conv_packed_size(p, isa)), scratch(plan.scratch_size(2));
   transposed_conv_pack(p, filter.data(), packed.data(), isa);
@@ -106,15 +110,25 @@ void expect_transposed(const TransposedConvParams& p, int64_t batch, const Exten
 
 TEST(Conv3d, MatchesLoops) {
   for (Isa isa : runnable_isas()) {
-    Conv3dParams p{.input_channels = 5, .output_channels = 19, .kernel = {3, 2, 3}, .stride = {2, 1, 2}, .dilation = {1, 2, 1},
-                   .pad_before = {1, 0, 2}, .pad_after = {0, 1, 1}};
+    Conv3dParams p{.input_channels = 5,
+                   .output_channels = 19,
+                   .kernel = {3, 2, 3},
+                   .stride = {2, 1, 2},
+                   .dilation = {1, 2, 1},
+                   .pad_before = {1, 0, 2},
+                   .pad_after = {0, 1, 1}};
     for (int8_t copy : {kCopyTiles, kCopyAll, kCopyLines}) expect_conv(p, 2, {5, 6, 7}, isa, {.pack_a = copy});
     p.dilation = {1, 1, 2};
     for (int8_t copy : {kCopyTiles, kCopyAll, kCopyLines}) expect_conv(p, 2, {5, 6, 7}, isa, {.pack_a = copy});
     expect_conv({.input_channels = 12, .output_channels = 34, .groups = 2}, 1, {2, 3, 4}, isa);
     expect_conv({.input_channels = 12, .output_channels = 34}, 1, {2, 3, 4}, isa);
-    expect_conv({.input_channels = 3, .output_channels = 8, .kernel = {3, 3, 3}, .input_stride = 4, .output_stride = 11,
-                 .residual_stride = 9, .epilogue = {.activation = Activation::kTanh, .residual = ResidualPlace::kAfterActivation}},
+    expect_conv({.input_channels = 3,
+                 .output_channels = 8,
+                 .kernel = {3, 3, 3},
+                 .input_stride = 4,
+                 .output_stride = 11,
+                 .residual_stride = 9,
+                 .epilogue = {.activation = Activation::kTanh, .residual = ResidualPlace::kAfterActivation}},
                 1, {4, 4, 4}, isa);
   }
 }
@@ -125,8 +139,12 @@ TEST(TransposedConv, MatchesLoopsForImages) {
       for (int64_t stride : {1, 2, 3}) {
         for (int64_t dilation : {1, 2}) {
           for (int64_t pad : {0, 1, 2}) {
-            const TransposedConvParams p{.input_channels = 7, .output_channels = 18, .kernel = {1, kernel, kernel},
-                                         .stride = {1, stride, stride}, .dilation = {1, dilation, dilation}, .pad_before = {0, pad, pad}};
+            const TransposedConvParams p{.input_channels = 7,
+                                         .output_channels = 18,
+                                         .kernel = {1, kernel, kernel},
+                                         .stride = {1, stride, stride},
+                                         .dilation = {1, dilation, dilation},
+                                         .pad_before = {0, pad, pad}};
             for (int64_t extra : {0, 1}) {
               const int64_t size = std::max<int64_t>(1, 4 * stride + (kernel - 1) * dilation + 1 - 2 * pad + extra);
               expect_transposed(p, 2, {1, 5, 5}, {1, size, size + 1}, isa);
@@ -140,8 +158,14 @@ TEST(TransposedConv, MatchesLoopsForImages) {
 
 TEST(TransposedConv, MatchesLoopsForVolumesSlotsAndEpilogues) {
   for (Isa isa : runnable_isas()) {
-    TransposedConvParams p{.input_channels = 6, .output_channels = 10, .kernel = {3, 4, 2}, .stride = {2, 2, 1},
-                           .pad_before = {1, 1, 0}, .input_stride = 8, .output_stride = 13, .residual_stride = 11};
+    TransposedConvParams p{.input_channels = 6,
+                           .output_channels = 10,
+                           .kernel = {3, 4, 2},
+                           .stride = {2, 2, 1},
+                           .pad_before = {1, 1, 0},
+                           .input_stride = 8,
+                           .output_stride = 13,
+                           .residual_stride = 11};
     for (const Epilogue& epilogue : all_epilogues()) {
       p.epilogue = epilogue;
       expect_transposed(p, 1, {2, 3, 3}, {4, 6, 4}, isa);

@@ -7,7 +7,8 @@ namespace {
 
 void expect_depthwise(const DepthwiseParams& p, int64_t batch, int64_t height, int64_t width, Isa isa, int threads = 1) {
   const int64_t outputs = p.channels * p.multiplier;
-  const int64_t in_stride = p.input_stride ? p.input_stride : p.channels, out_stride = p.output_stride ? p.output_stride : outputs;
+  const int64_t in_stride = p.input_stride ? p.input_stride : p.channels,
+                out_stride = p.output_stride ? p.output_stride : outputs;
   const int64_t residual_stride = p.residual_stride ? p.residual_stride : outputs;
   const auto input = random_values(static_cast<size_t>(batch * height * width * in_stride + 1), 1);
   const auto filter = random_values(static_cast<size_t>(p.kernel_h * p.kernel_w * outputs + 1), 2);
@@ -32,19 +33,23 @@ void expect_depthwise(const DepthwiseParams& p, int64_t batch, int64_t height, i
       double sum = bias[static_cast<size_t>(oc)];
       for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
         for (int64_t kw = 0; kw < p.kernel_w; ++kw) {
-          const int64_t y = oh * p.stride_h - p.pad_top + kh * p.dilation_h, x = ow * p.stride_w - p.pad_left + kw * p.dilation_w;
+          const int64_t y = oh * p.stride_h - p.pad_top + kh * p.dilation_h,
+                        x = ow * p.stride_w - p.pad_left + kw * p.dilation_w;
           if (y < 0 || y >= height || x < 0 || x >= width) continue;
-          sum += static_cast<double>(input[static_cast<size_t>(((image * height + y) * width + x) * in_stride + oc / p.multiplier)]) *
+          sum += static_cast<double>(
+                     input[static_cast<size_t>(((image * height + y) * width + x) * in_stride + oc / p.multiplier)]) *
                  filter[static_cast<size_t>((kh * p.kernel_w + kw) * outputs + oc)];
         }
       }
       const double wanted = reference_epilogue(p.epilogue, sum, residual[static_cast<size_t>(pixel * residual_stride + oc)]);
-      ASSERT_NEAR(found, wanted, 2e-5 * (1 + std::fabs(wanted))) << "at " << oh << "," << ow << "," << oc << " " << describe(p.epilogue, isa);
+      ASSERT_NEAR(found, wanted, 2e-5 * (1 + std::fabs(wanted)))
+          << "at " << oh << "," << ow << "," << oc << " " << describe(p.epilogue, isa);
     }
   }
 }
 
-DepthwiseParams square(int64_t channels, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation = 1, int64_t multiplier = 1) {
+DepthwiseParams square(int64_t channels, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation = 1,
+                       int64_t multiplier = 1) {
   DepthwiseParams p;
   p.channels = channels;
   p.multiplier = multiplier;

@@ -15,15 +15,23 @@ void expect_gemm(const Case& s, const Epilogue& epilogue, const GemmTactic& tact
   const int64_t lda = s.k + s.pad_a, ldb = (s.transposed ? s.k : s.n) + s.pad_b, ldc = s.n + s.pad_c, ldr = s.n + 1;
   const auto a = random_values(static_cast<size_t>(s.m * lda + 1), 1);
   const auto b = random_values(static_cast<size_t>((s.transposed ? s.n : s.k) * ldb + 1), 2);
-  const auto bias = random_values(static_cast<size_t>(s.n + 1), 3), residual = random_values(static_cast<size_t>(s.m * ldr + 1), 4);
+  const auto bias = random_values(static_cast<size_t>(s.n + 1), 3),
+             residual = random_values(static_cast<size_t>(s.m * ldr + 1), 4);
   AlignedBuffer packed(gemm_packed_size(s.k, s.n, isa));
   gemm_pack(b.data(), ldb, s.transposed, s.k, s.n, packed.data(), isa);
   ThreadTeam team(threads);
   const GemmPlan plan = GemmPlan::make({s.m, s.n, s.k}, epilogue, tactic, isa);
   AlignedBuffer scratch(plan.scratch_size(threads));
   std::vector<float> c(static_cast<size_t>(s.m * ldc + 1), 77.0f);
-  GemmArgs args{.a = a.data(), .lda = lda, .packed = packed.data(), .bias = bias.data(), .residual = residual.data(),
-                .ldr = ldr, .c = c.data(), .ldc = ldc, .scratch = scratch.data()};
+  GemmArgs args{.a = a.data(),
+                .lda = lda,
+                .packed = packed.data(),
+                .bias = bias.data(),
+                .residual = residual.data(),
+                .ldr = ldr,
+                .c = c.data(),
+                .ldc = ldc,
+                .scratch = scratch.data()};
   plan.run(args, team);
   for (int64_t i = 0; i < s.m; ++i) {
     for (int64_t j = 0; j < ldc; ++j) {
@@ -93,7 +101,8 @@ TEST(Gemm, IsBitEqualForAnyTeam) {
     ThreadTeam team(threads);
     AlignedBuffer scratch(plan.scratch_size(threads));
     std::vector<float> c(150 * 130);
-    plan.run({.a = a.data(), .lda = 333, .packed = packed.data(), .c = c.data(), .ldc = 130, .scratch = scratch.data()}, team);
+    plan.run({.a = a.data(), .lda = 333, .packed = packed.data(), .c = c.data(), .ldc = 130, .scratch = scratch.data()},
+             team);
     if (first.empty()) first = c;
     EXPECT_EQ(first, c);
   }
@@ -135,7 +144,7 @@ TEST(Gemm, ActivationsAreAccurateOverTheirRange) {
         if (std::isinf(wanted)) {
           EXPECT_EQ(c[i], wanted) << x[i] << " " << describe(epilogue, isa);
         } else {
-// GELU's tail is a difference of nearly equal numbers: units of x, not of the result.
+          // GELU's tail is a difference of nearly equal numbers: units of x, not of the result.
           const double x_units = epilogue.activation == Activation::kGeluErf ? 2e-7 * std::fmin(6, std::fabs(x[i])) : 0;
           ASSERT_NEAR(c[i], wanted, 2e-6 * size + 3e-7 * std::fmin(1, std::fabs(x[i])) + x_units + 1e-44)
               << x[i] << " " << describe(epilogue, isa);
@@ -163,10 +172,23 @@ void expect_batched(const BatchedCase& s, const Epilogue& epilogue, Isa isa, int
   const BatchedGemmPlan plan = BatchedGemmPlan::make(shape, epilogue, isa);
   ThreadTeam team(threads);
   AlignedBuffer scratch(plan.scratch_size(threads));
-  BatchedGemmArgs args{.a = a.data(), .lda = lda, .a_batch0 = a_rows * lda, .a_batch1 = a_columns,
-                       .b = b.data(), .ldb = ldb, .b_batch0 = b_rows * ldb, .b_batch1 = b_columns,
-                       .residual = residual.data(), .ldr = ldc, .residual_batch0 = s.m * ldc, .residual_batch1 = s.n,
-                       .c = c.data(), .ldc = ldc, .c_batch0 = s.m * ldc, .c_batch1 = s.n, .scratch = scratch.data()};
+  BatchedGemmArgs args{.a = a.data(),
+                       .lda = lda,
+                       .a_batch0 = a_rows * lda,
+                       .a_batch1 = a_columns,
+                       .b = b.data(),
+                       .ldb = ldb,
+                       .b_batch0 = b_rows * ldb,
+                       .b_batch1 = b_columns,
+                       .residual = residual.data(),
+                       .ldr = ldc,
+                       .residual_batch0 = s.m * ldc,
+                       .residual_batch1 = s.n,
+                       .c = c.data(),
+                       .ldc = ldc,
+                       .c_batch0 = s.m * ldc,
+                       .c_batch1 = s.n,
+                       .scratch = scratch.data()};
   plan.run(args, team);
   for (int64_t i0 = 0; i0 < s.batch0; ++i0) {
     for (int64_t i1 = 0; i1 < s.batch1; ++i1) {

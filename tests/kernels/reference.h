@@ -55,24 +55,42 @@ inline double reference_activation(const Epilogue& e, double x) {
   const double alpha = e.alpha, beta = e.beta;
   const auto clamp = [](double v, double low, double high) { return v < low ? low : v > high ? high : v; };
   switch (e.activation) {
-    case Activation::kNone: return x;
-    case Activation::kRelu: return x < 0 ? 0 : x;
-    case Activation::kRelu6: return clamp(x, 0, 6);
-    case Activation::kClip: return clamp(x, alpha, beta);
-    case Activation::kLeakyRelu: return x < 0 ? alpha * x : x;
-    case Activation::kElu: return x < 0 ? alpha * std::expm1(x) : x;
-    case Activation::kSelu: return 1.0507009873554804934 * (x < 0 ? 1.6732632423543772848 * std::expm1(x) : x);
-    case Activation::kSigmoid: return 1 / (1 + std::exp(-x));
-    case Activation::kTanh: return std::tanh(x);
-    case Activation::kSwish: return x / (1 + std::exp(-alpha * x));
-    case Activation::kHardSigmoid: return clamp(alpha * x + beta, 0, 1);
-    case Activation::kHardSwish: return x * clamp(alpha * x + beta, 0, 1);
-    case Activation::kGeluErf: return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-    case Activation::kGeluTanh: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::kSoftplus: return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x)));
-    case Activation::kSoftsign: return x / (1 + std::fabs(x));
-    case Activation::kMish: return x * std::tanh(std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))));
-    case Activation::kExp: return std::exp(x);
+    case Activation::kNone:
+      return x;
+    case Activation::kRelu:
+      return x < 0 ? 0 : x;
+    case Activation::kRelu6:
+      return clamp(x, 0, 6);
+    case Activation::kClip:
+      return clamp(x, alpha, beta);
+    case Activation::kLeakyRelu:
+      return x < 0 ? alpha * x : x;
+    case Activation::kElu:
+      return x < 0 ? alpha * std::expm1(x) : x;
+    case Activation::kSelu:
+      return 1.0507009873554804934 * (x < 0 ? 1.6732632423543772848 * std::expm1(x) : x);
+    case Activation::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kSwish:
+      return x / (1 + std::exp(-alpha * x));
+    case Activation::kHardSigmoid:
+      return clamp(alpha * x + beta, 0, 1);
+    case Activation::kHardSwish:
+      return x * clamp(alpha * x + beta, 0, 1);
+    case Activation::kGeluErf:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Activation::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::kSoftplus:
+      return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x)));
+    case Activation::kSoftsign:
+      return x / (1 + std::fabs(x));
+    case Activation::kMish:
+      return x * std::tanh(std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))));
+    case Activation::kExp:
+      return std::exp(x);
   }
   return x;
 }

@@ -21,7 +21,8 @@ int64_t group_depth(const Conv2dParams& p) { return p.kernel_h * p.kernel_w * (p
 void check(const Conv2dParams& p) {
   TENON_CHECK(p.groups >= 1 && p.input_channels % p.groups == 0 && p.output_channels % p.groups == 0);
   TENON_CHECK(!p.winograd || conv2d_winograd_possible(p));
-  TENON_CHECK(p.kernel_h >= 1 && p.kernel_w >= 1 && p.stride_h >= 1 && p.stride_w >= 1 && p.dilation_h >= 1 && p.dilation_w >= 1);
+  TENON_CHECK(p.kernel_h >= 1 && p.kernel_w >= 1 && p.stride_h >= 1 && p.stride_w >= 1 && p.dilation_h >= 1 &&
+              p.dilation_w >= 1);
 }
 
 // Every output pixel reads one input pixel, and they follow each other evenly: a matrix product as it stands.
@@ -49,7 +50,8 @@ Window window_of(const Conv2dParams& p, int64_t height, int64_t width) {
   return w;
 }
 
-ImplicitGemm product_of(const Conv2dParams& p, int64_t batch, int64_t height, int64_t width, const ConvTactic& tactic, Isa isa) {
+ImplicitGemm product_of(const Conv2dParams& p, int64_t batch, int64_t height, int64_t width, const ConvTactic& tactic,
+                        Isa isa) {
   ImplicitGemm product;
   product.window = window_of(p, height, width);
   product.m = batch * product.window.out_h * product.window.out_w;
@@ -66,8 +68,8 @@ ImplicitGemm product_of(const Conv2dParams& p, int64_t batch, int64_t height, in
 }  // namespace
 
 bool conv2d_winograd_possible(const Conv2dParams& p) {
-  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1 &&
-         p.groups == 1;
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
+         p.dilation_w == 1 && p.groups == 1;
 }
 
 bool conv2d_winograd_pays(const Conv2dParams& p, int64_t batch, int64_t height, int64_t width) {
@@ -100,8 +102,8 @@ void conv2d_pack(const Conv2dParams& p, const float* hwio, float* packed, Isa is
   }
 }
 
-Conv2dPlan Conv2dPlan::make(const Conv2dParams& params, int64_t batch, int64_t height, int64_t width, const ConvTactic& tactic,
-                            Isa isa) {
+Conv2dPlan Conv2dPlan::make(const Conv2dParams& params, int64_t batch, int64_t height, int64_t width,
+                            const ConvTactic& tactic, Isa isa) {
   check(params);
   TENON_CHECK(batch >= 0 && height >= 0 && width >= 0);
   ImplicitGemm product = product_of(params, batch, height, width, tactic, isa);
@@ -119,7 +121,8 @@ Conv2dPlan Conv2dPlan::make(const Conv2dParams& params, int64_t batch, int64_t h
 }
 
 size_t Conv2dPlan::scratch_size(int threads) const {
-  if (params_.winograd) return winograd_scratch_size(params_, {batch_, height_, width_, output_h_, output_w_}, isa_, threads);
+  if (params_.winograd)
+    return winograd_scratch_size(params_, {batch_, height_, width_, output_h_, output_w_}, isa_, threads);
   return cpu::scratch_size(product_of(params_, batch_, height_, width_, tactic_, isa_), threads);
 }
 

@@ -37,12 +37,26 @@ ImplicitGemm product_of(const Conv3dParams& p, int64_t batch, const Extent3& in,
   const Extent3 out = output_of(p, in);
   ImplicitGemm product;
   Window& w = product.window;
-  w = {.in_d = in[0], .in_h = in[1], .in_w = in[2], .out_d = out[0], .out_h = out[1], .out_w = out[2],
-       .kernel_d = p.kernel[0], .kernel_h = p.kernel[1], .kernel_w = p.kernel[2],
-       .stride_d = p.stride[0], .stride_h = p.stride[1], .stride_w = p.stride[2],
-       .dilation_d = p.dilation[0], .dilation_h = p.dilation[1], .dilation_w = p.dilation[2],
-       .pad_d = p.pad_before[0], .pad_h = p.pad_before[1], .pad_w = p.pad_before[2],
-       .channels = p.input_channels / p.groups, .pixel_stride = dense(p.input_stride, p.input_channels)};
+  w = {.in_d = in[0],
+       .in_h = in[1],
+       .in_w = in[2],
+       .out_d = out[0],
+       .out_h = out[1],
+       .out_w = out[2],
+       .kernel_d = p.kernel[0],
+       .kernel_h = p.kernel[1],
+       .kernel_w = p.kernel[2],
+       .stride_d = p.stride[0],
+       .stride_h = p.stride[1],
+       .stride_w = p.stride[2],
+       .dilation_d = p.dilation[0],
+       .dilation_h = p.dilation[1],
+       .dilation_w = p.dilation[2],
+       .pad_d = p.pad_before[0],
+       .pad_h = p.pad_before[1],
+       .pad_w = p.pad_before[2],
+       .channels = p.input_channels / p.groups,
+       .pixel_stride = dense(p.input_stride, p.input_channels)};
   product.m = batch * out[0] * out[1] * out[2];
   product.n = p.output_channels / p.groups;
   product.k = group_depth(p);
@@ -56,9 +70,15 @@ ImplicitGemm product_of(const Conv3dParams& p, int64_t batch, const Extent3& in,
 
 template <class Params>
 GemmArgs gemm_args(const Params& p, const Conv2dArgs& args) {
-  return {.a = args.input, .lda = dense(p.input_stride, p.input_channels), .packed = args.packed, .bias = args.bias,
-          .residual = args.residual, .ldr = dense(p.residual_stride, p.output_channels), .c = args.output,
-          .ldc = dense(p.output_stride, p.output_channels), .scratch = args.scratch};
+  return {.a = args.input,
+          .lda = dense(p.input_stride, p.input_channels),
+          .packed = args.packed,
+          .bias = args.bias,
+          .residual = args.residual,
+          .ldr = dense(p.residual_stride, p.output_channels),
+          .c = args.output,
+          .ldc = dense(p.output_stride, p.output_channels),
+          .scratch = args.scratch};
 }
 
 }  // namespace
@@ -77,7 +97,8 @@ void conv3d_pack(const Conv3dParams& p, const float* dhwio, float* packed, Isa i
   }
 }
 
-Conv3dPlan Conv3dPlan::make(const Conv3dParams& params, int64_t batch, const Extent3& input, const ConvTactic& tactic, Isa isa) {
+Conv3dPlan Conv3dPlan::make(const Conv3dParams& params, int64_t batch, const Extent3& input, const ConvTactic& tactic,
+                            Isa isa) {
   check(params);
   ImplicitGemm product = product_of(params, batch, input, tactic, isa);
   choose_tactic(product);

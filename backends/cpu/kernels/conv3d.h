@@ -59,8 +59,8 @@ void transposed_conv_pack(const TransposedConvParams& params, const float* filte
 // One plain convolution per phase of the stride: outputs that read the same taps.
 class TransposedConvPlan {
  public:
-  static TransposedConvPlan make(const TransposedConvParams& params, int64_t batch, const Extent3& input, const Extent3& output,
-                                 Isa isa = cpu_info().isa);
+  static TransposedConvPlan make(const TransposedConvParams& params, int64_t batch, const Extent3& input,
+                                 const Extent3& output, Isa isa = cpu_info().isa);
   size_t scratch_size(int threads) const;
   void run(const Conv2dArgs& args, ThreadTeam& team) const;
 

@@ -21,9 +21,7 @@ int64_t output_size(int64_t in, int64_t before, int64_t after, int64_t kernel, i
 }
 
 // Scratch of one thread: the addresses of the input lines, then, for a multiplier above 1, lines with repeated channels.
-size_t address_bytes(const DepthwiseParams& p) {
-  return static_cast<size_t>(round_to_line(p.kernel_h * 2)) * sizeof(float);
-}
+size_t address_bytes(const DepthwiseParams& p) { return static_cast<size_t>(round_to_line(p.kernel_h * 2)) * sizeof(float); }
 
 int64_t repeated_floats(const DepthwiseParams& p, int64_t width) {
   return p.multiplier == 1 ? 0 : round_to_line(p.kernel_h * width * outputs(p));
@@ -93,7 +91,8 @@ size_t DepthwisePlan::scratch_size(int threads) const {
 }
 
 // The input lines of output line `line`, null outside the image, from channel `channel` on.
-void DepthwisePlan::set_rows(const DepthwiseArgs& args, int64_t line, int64_t channel, const float** rows, float* repeated) const {
+void DepthwisePlan::set_rows(const DepthwiseArgs& args, int64_t line, int64_t channel, const float** rows,
+                             float* repeated) const {
   const DepthwiseParams& p = params_;
   const int64_t image = line / output_h_, oh = line % output_h_, stride = dense(p.input_stride, p.channels);
   for (int64_t kh = 0; kh < p.kernel_h; ++kh) {

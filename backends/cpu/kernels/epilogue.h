@@ -8,13 +8,13 @@ namespace tenon::cpu {
 
 enum class Activation : uint8_t {
   kNone,
-  kRelu,         // max(x, 0)
-  kRelu6,        // min(max(x, 0), 6)
-  kClip,         // min(max(x, alpha), beta)
-  kLeakyRelu,    // x < 0 ? alpha * x : x
-  kElu,          // x < 0 ? alpha * (exp(x) - 1) : x
-  kSelu,         // ELU with the two constants of SELU
-  kSigmoid,      // 1 / (1 + exp(-x))
+  kRelu,       // max(x, 0)
+  kRelu6,      // min(max(x, 0), 6)
+  kClip,       // min(max(x, alpha), beta)
+  kLeakyRelu,  // x < 0 ? alpha * x : x
+  kElu,        // x < 0 ? alpha * (exp(x) - 1) : x
+  kSelu,       // ELU with the two constants of SELU
+  kSigmoid,    // 1 / (1 + exp(-x))
   kTanh,
   kSwish,        // x * sigmoid(alpha * x)
   kHardSigmoid,  // min(max(alpha * x + beta, 0), 1)
@@ -45,7 +45,9 @@ struct Epilogue {
 // Static, because every instruction set compiles its own copy.
 static inline bool as_clip(const Epilogue& epilogue, float* low, float* high) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  *low = epilogue.activation == Activation::kClip ? epilogue.alpha : epilogue.activation == Activation::kNone ? -kInfinity : 0;
+  *low = epilogue.activation == Activation::kClip   ? epilogue.alpha
+         : epilogue.activation == Activation::kNone ? -kInfinity
+                                                    : 0;
   *high = epilogue.activation == Activation::kClip    ? epilogue.beta
           : epilogue.activation == Activation::kRelu6 ? 6
                                                       : kInfinity;

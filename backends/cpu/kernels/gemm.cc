@@ -118,8 +118,8 @@ void run_one(const BatchedGemmShape& shape, const TileEpilogue& epilogue, const 
       tile.residual = epilogue.residual_in_kernel ? residual : nullptr;
       kernels.tile[panels.vectors(panel)][rows](tile);
       if (epilogue.in_kernel) continue;
-      kernels.activate(epilogue.whole, tile.c, args.ldc, rows, tile.columns, epilogue.residual_in_kernel ? nullptr : residual,
-                       args.ldr);
+      kernels.activate(epilogue.whole, tile.c, args.ldc, rows, tile.columns,
+                       epilogue.residual_in_kernel ? nullptr : residual, args.ldr);
     }
   }
 }

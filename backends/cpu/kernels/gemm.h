@@ -20,11 +20,11 @@ constexpr int8_t kCopyLines = 3;    // every task copies the input lines of its 
 // How the work of one shape is cut. Zero means "choose". Any tactic gives a correct result; sums may differ in the last
 // bits between tactics with another `k_block`, never between team sizes.
 struct GemmTactic {
-  int32_t m_shares = 0;     // parts of the rows
-  int32_t n_shares = 0;     // parts of the columns; m_shares * n_shares tasks run in parallel
-  int32_t m_block = 0;      // row tiles that share one sweep over the right-hand side
-  int32_t k_block = 0;      // length of the partial sums
-  int8_t pack_a = -1;       // one of the above; -1: choose
+  int32_t m_shares = 0;  // parts of the rows
+  int32_t n_shares = 0;  // parts of the columns; m_shares * n_shares tasks run in parallel
+  int32_t m_block = 0;   // row tiles that share one sweep over the right-hand side
+  int32_t k_block = 0;   // length of the partial sums
+  int8_t pack_a = -1;    // one of the above; -1: choose
   bool operator==(const GemmTactic&) const = default;
 };
 

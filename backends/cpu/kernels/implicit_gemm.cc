@@ -12,9 +12,7 @@ constexpr int64_t kLargestCopyFloats = int64_t{1} << 20;
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-int tile_rows(const ImplicitGemm& p, const IsaKernels& kernels) {
-  return kernels.max_rows[p.n <= kernels.lanes ? 1 : 2];
-}
+int tile_rows(const ImplicitGemm& p, const IsaKernels& kernels) { return kernels.max_rows[p.n <= kernels.lanes ? 1 : 2]; }
 
 // Distance between the rows of a copied tile: off the powers of two, whose lines would share cache sets.
 int64_t copied_stride(int64_t k_block) { return round_up(k_block, kAlignFloats) + kAlignFloats; }
@@ -31,7 +29,9 @@ RowTiles row_tiles(const ImplicitGemm& p, const IsaKernels& kernels) {
 }
 
 // Tasks and blocks take whole lines, else whole tiles.
-int64_t unit_tiles(const ImplicitGemm& p, const RowTiles& tiles) { return p.tactic.pack_a == kCopyLines ? tiles.per_line : 1; }
+int64_t unit_tiles(const ImplicitGemm& p, const RowTiles& tiles) {
+  return p.tactic.pack_a == kCopyLines ? tiles.per_line : 1;
+}
 
 // Copied lines: consecutive values of a row of A are a segment, whole kernel lines unless taps are spread.
 int64_t segment_length(const Window& w) { return w.dilation_w == 1 ? w.kernel_w * w.channels : w.channels; }
@@ -57,8 +57,13 @@ int64_t whole_copy_floats(const ImplicitGemm& p) {
 class Task {
  public:
   Task(const ImplicitGemm& p, const GemmArgs& args, int64_t group, float* scratch)
-      : p_(p), kernels_(isa_kernels(p.isa)), panels_(p.k, p.n, kernels_.lanes), tiles_(row_tiles(p, kernels_)),
-        epilogue_(p.epilogue), args_(args), scratch_(scratch) {
+      : p_(p),
+        kernels_(isa_kernels(p.isa)),
+        panels_(p.k, p.n, kernels_.lanes),
+        tiles_(row_tiles(p, kernels_)),
+        epilogue_(p.epilogue),
+        args_(args),
+        scratch_(scratch) {
     args_.a += group * (p.windows ? p.window.channels : p.k);
     args_.packed += group * static_cast<int64_t>(gemm_packed_size(p.k, p.n, p.isa) / sizeof(float));
     args_.bias += args_.bias ? group * p.n : 0;
@@ -241,7 +246,8 @@ void choose_copy(ImplicitGemm& p, const IsaKernels& kernels) {
 }  // namespace
 
 TileEpilogue::TileEpilogue(const Epilogue& epilogue)
-    : whole(epilogue), in_kernel(as_clip(epilogue, &low, &high)),
+    : whole(epilogue),
+      in_kernel(as_clip(epilogue, &low, &high)),
       residual_in_kernel(in_kernel || epilogue.residual == ResidualPlace::kBeforeActivation) {
   if (in_kernel) return;
   low = -std::numeric_limits<float>::infinity();
@@ -284,7 +290,8 @@ void choose_tactic(ImplicitGemm& p) {
     const bool b_stays = ceil_div(p.n, t.n_shares) * t.k_block * float_bytes <= half_l2;
     t.m_block = static_cast<int32_t>(b_stays ? 1 : std::clamp<int64_t>(half_l2 / (rows * t.k_block * float_bytes), 1, 1024));
   }
-  const int64_t share_tiles = std::max<int64_t>(1, ceil_div(tiles.count / unit_tiles(p, tiles), t.m_shares) * unit_tiles(p, tiles));
+  const int64_t share_tiles =
+      std::max<int64_t>(1, ceil_div(tiles.count / unit_tiles(p, tiles), t.m_shares) * unit_tiles(p, tiles));
   const int64_t m_block = round_up(std::min<int64_t>(t.m_block, share_tiles), std::max<int64_t>(1, unit_tiles(p, tiles)));
   t.m_block = static_cast<int32_t>(m_block);
 }
@@ -313,7 +320,8 @@ void run(const ImplicitGemm& p, const GemmArgs& args, ThreadTeam& team) {
     const int64_t ns = share % n_shares, ms = share / n_shares % m_shares, group = share / n_shares / m_shares;
     float* scratch = static_cast<float*>(args.scratch) + team.slot() * per_slot;
     Task(p, args, group, scratch)
-        .run(ms * units / m_shares * unit, (ms + 1) * units / m_shares * unit, ns * panels / n_shares, (ns + 1) * panels / n_shares);
+        .run(ms * units / m_shares * unit, (ms + 1) * units / m_shares * unit, ns * panels / n_shares,
+             (ns + 1) * panels / n_shares);
   });
 }
 

@@ -46,7 +46,7 @@ struct TileEpilogue {
   explicit TileEpilogue(const Epilogue& epilogue);
   Epilogue whole;
   float low, high;
-  bool in_kernel;           // a clip, nothing else
+  bool in_kernel;  // a clip, nothing else
   bool residual_in_kernel;
 };
 
@@ -59,7 +59,7 @@ struct ImplicitGemm {
   int64_t m = 0, n = 0, k = 0, groups = 1;  // n and k of one group
   bool windows = false;                     // rows of A are windows of an image
   Window window;
-  bool spread = false;                      // rows of C lie where `map` says (windows, one group), else one after the other
+  bool spread = false;  // rows of C lie where `map` says (windows, one group), else one after the other
   PixelMap map;
   Epilogue epilogue;
   GemmTactic tactic;

@@ -11,20 +11,20 @@ namespace tenon::cpu {
 // One register tile: `rows` rows of C, one panel of columns. B is [sum of segments, panel width], dense.
 struct TileArgs {
   const float* a = nullptr;
-  int64_t a_stride = 0;                        // between rows of A
-  int64_t segments = 1;                        // runs of consecutive values that make up a row of A
-  const int64_t* segment_offsets = nullptr;    // where each run starts, from `a`; null: one run at 0
+  int64_t a_stride = 0;                      // between rows of A
+  int64_t segments = 1;                      // runs of consecutive values that make up a row of A
+  const int64_t* segment_offsets = nullptr;  // where each run starts, from `a`; null: one run at 0
   int64_t segment_length = 0;
   const float* b = nullptr;
   float* c = nullptr;
   int64_t c_stride = 0;
-  int64_t columns = 0;            // of this panel that exist
-  const float* bias = nullptr;    // null: none
+  int64_t columns = 0;              // of this panel that exist
+  const float* bias = nullptr;      // null: none
   const float* residual = nullptr;  // null: none
   int64_t residual_stride = 0;
-  bool accumulate = false;        // add to what C holds
-  bool residual_last = false;     // residual after the clip
-  float low = 0, high = 0;        // clip of the result; -inf and inf: none
+  bool accumulate = false;     // add to what C holds
+  bool residual_last = false;  // residual after the clip
+  float low = 0, high = 0;     // clip of the result; -inf and inf: none
 };
 using TileKernel = void (*)(const TileArgs& args);
 
@@ -79,12 +79,12 @@ constexpr int kMaxTileRows = 28;
 
 struct IsaKernels {
   Isa isa;
-  int lanes;                                     // values in a vector; a full panel is two vectors wide
-  int max_rows[3];                               // of a tile, by vectors in the panel (1 or 2)
-  TileKernel tile[3][kMaxTileRows + 1];          // [vectors][rows]
+  int lanes;                             // values in a vector; a full panel is two vectors wide
+  int max_rows[3];                       // of a tile, by vectors in the panel (1 or 2)
+  TileKernel tile[3][kMaxTileRows + 1];  // [vectors][rows]
   // Rows [row, row + rows) of the implicit matrix, columns [k0, k1), to dst.
-  void (*pack_window)(const Window& window, const float* input, int64_t row, int64_t rows, int64_t k0, int64_t k1, float* dst,
-                      int64_t dst_stride);
+  void (*pack_window)(const Window& window, const float* input, int64_t row, int64_t rows, int64_t k0, int64_t k1,
+                      float* dst, int64_t dst_stride);
   // The kernel_d * kernel_h input lines that output line `out_line` (of all images) reads, dense, with their padding.
   void (*copy_lines)(const Window& window, const float* input, int64_t out_line, float* dst);
   // dst[r, c] = factor * src[r, c], and transposed: dst[c, r] = factor * src[r, c].
@@ -93,8 +93,8 @@ struct IsaKernels {
   void (*transpose)(const float* src, int64_t src_stride, int64_t rows, int64_t columns, float factor, float* dst,
                     int64_t dst_stride);
   // In place on [rows, columns]; residual may be null.
-  void (*activate)(const Epilogue& epilogue, float* c, int64_t c_stride, int64_t rows, int64_t columns, const float* residual,
-                   int64_t residual_stride);
+  void (*activate)(const Epilogue& epilogue, float* c, int64_t c_stride, int64_t rows, int64_t columns,
+                   const float* residual, int64_t residual_stride);
   void (*depthwise_row)(const DepthwiseRowArgs& args);
   void (*winograd_input)(const WinogradInput& args);
   void (*winograd_output)(const WinogradOutput& args);

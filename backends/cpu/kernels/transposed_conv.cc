@@ -15,11 +15,11 @@ int64_t dense(int64_t stride, int64_t channels) { return stride ? stride : chann
 
 // One axis of one phase.
 struct Axis {
-  int64_t taps = 0;                      // of the kernel that belong to this phase
-  int64_t first_tap = 0, tap_step = 1;   // which: first_tap + i * tap_step, i < taps
-  int64_t dilation = 1;                  // between neighbouring taps, in input elements
-  int64_t pad = 0;                       // of the plain convolution; may be negative
-  int64_t first = 0, count = 0;          // outputs first, first + stride, ...
+  int64_t taps = 0;                     // of the kernel that belong to this phase
+  int64_t first_tap = 0, tap_step = 1;  // which: first_tap + i * tap_step, i < taps
+  int64_t dilation = 1;                 // between neighbouring taps, in input elements
+  int64_t pad = 0;                      // of the plain convolution; may be negative
+  int64_t first = 0, count = 0;         // outputs first, first + stride, ...
 };
 
 // The taps of a phase; they do not depend on sizes.
@@ -63,18 +63,33 @@ ImplicitGemm product_of(const TransposedConvParams& p, int64_t batch, const Exte
   const Axis d = axis_of_phase(p, 0, phase[0], out[0]), h = axis_of_phase(p, 1, phase[1], out[1]),
              w = axis_of_phase(p, 2, phase[2], out[2]);
   ImplicitGemm product;
-  product.window = {.in_d = in[0], .in_h = in[1], .in_w = in[2], .out_d = d.count, .out_h = h.count, .out_w = w.count,
-                    .kernel_d = d.taps, .kernel_h = h.taps, .kernel_w = w.taps,
-                    .dilation_d = d.dilation, .dilation_h = h.dilation, .dilation_w = w.dilation,
-                    .pad_d = d.pad, .pad_h = h.pad, .pad_w = w.pad,
-                    .channels = p.input_channels, .pixel_stride = dense(p.input_stride, p.input_channels)};
+  product.window = {.in_d = in[0],
+                    .in_h = in[1],
+                    .in_w = in[2],
+                    .out_d = d.count,
+                    .out_h = h.count,
+                    .out_w = w.count,
+                    .kernel_d = d.taps,
+                    .kernel_h = h.taps,
+                    .kernel_w = w.taps,
+                    .dilation_d = d.dilation,
+                    .dilation_h = h.dilation,
+                    .dilation_w = w.dilation,
+                    .pad_d = d.pad,
+                    .pad_h = h.pad,
+                    .pad_w = w.pad,
+                    .channels = p.input_channels,
+                    .pixel_stride = dense(p.input_stride, p.input_channels)};
   product.m = batch * d.count * h.count * w.count;
   product.n = p.output_channels;
   product.k = phase_depth(p, phase);
   product.windows = true;
   product.spread = true;
-  product.map = {.origin = (d.first * out[1] + h.first) * out[2] + w.first, .step_w = p.stride[2],
-                 .step_h = p.stride[1] * out[2], .step_d = p.stride[0] * out[1] * out[2], .step_image = out[0] * out[1] * out[2]};
+  product.map = {.origin = (d.first * out[1] + h.first) * out[2] + w.first,
+                 .step_w = p.stride[2],
+                 .step_h = p.stride[1] * out[2],
+                 .step_d = p.stride[0] * out[1] * out[2],
+                 .step_image = out[0] * out[1] * out[2]};
   product.epilogue = p.epilogue;
   product.isa = isa;
   choose_tactic(product);
@@ -120,7 +135,8 @@ void transposed_conv_pack(const TransposedConvParams& p, const float* filter, fl
 TransposedConvPlan TransposedConvPlan::make(const TransposedConvParams& params, int64_t batch, const Extent3& input,
                                             const Extent3& output, Isa isa) {
   for (size_t i = 0; i < 3; ++i) {
-    TENON_CHECK(params.kernel[i] >= 1 && params.stride[i] >= 1 && params.dilation[i] >= 1 && input[i] >= 0 && output[i] >= 0);
+    TENON_CHECK(params.kernel[i] >= 1 && params.stride[i] >= 1 && params.dilation[i] >= 1 && input[i] >= 0 &&
+                output[i] >= 0);
   }
   TransposedConvPlan plan;
   plan.params_ = params;
@@ -141,9 +157,15 @@ size_t TransposedConvPlan::scratch_size(int threads) const {
 
 void TransposedConvPlan::run(const Conv2dArgs& args, ThreadTeam& team) const {
   const TransposedConvParams& p = params_;
-  GemmArgs gemm{.a = args.input, .lda = dense(p.input_stride, p.input_channels), .packed = args.packed, .bias = args.bias,
-                .residual = args.residual, .ldr = dense(p.residual_stride, p.output_channels), .c = args.output,
-                .ldc = dense(p.output_stride, p.output_channels), .scratch = args.scratch};
+  GemmArgs gemm{.a = args.input,
+                .lda = dense(p.input_stride, p.input_channels),
+                .packed = args.packed,
+                .bias = args.bias,
+                .residual = args.residual,
+                .ldr = dense(p.residual_stride, p.output_channels),
+                .c = args.output,
+                .ldc = dense(p.output_stride, p.output_channels),
+                .scratch = args.scratch};
   for_each_phase(p, [&](const Extent3& phase) {
     cpu::run(product_of(p, batch_, input_, output_, phase, isa_), gemm, team);
     gemm.packed += gemm_packed_size(phase_depth(p, phase), p.output_channels, isa_) / sizeof(float);

@@ -22,7 +22,8 @@ int64_t row_floats(int64_t channels) { return ceil_div(channels, kLine) * kLine 
 struct Blocks {
   Blocks(const Conv2dParams& p, const WinogradShape& s, const IsaKernels& kernels) {
     tiles = s.batch * ceil_div(s.out_h, kTile) * ceil_div(s.out_w, kTile);
-    const int64_t l2 = cpu_info().l2_bytes, tile_bytes = kFrequencies * (row_floats(p.input_channels) + row_floats(p.output_channels)) * 4;
+    const int64_t l2 = cpu_info().l2_bytes,
+                  tile_bytes = kFrequencies * (row_floats(p.input_channels) + row_floats(p.output_channels)) * 4;
     const int64_t weights = kFrequencies * p.input_channels * p.output_channels * 4;
     const int64_t rows = kernels.max_rows[2], few = rows * ceil_div(12, rows);  // enough to use a panel of weights well
     alone = weights <= l2 * 5 / 8 && tiles >= 4 * few;
@@ -45,9 +46,18 @@ class Steps {
  public:
   Steps(const Conv2dParams& p, const WinogradShape& s, const IsaKernels& kernels, const Conv2dArgs& args, int64_t tile0,
         int64_t tile1, float* scratch)
-      : p_(p), s_(s), kernels_(kernels), args_(args), epilogue_(p.epilogue), tile0_(tile0), tiles_(tile1 - tile0),
-        in_row_(row_floats(p.input_channels)), out_row_(row_floats(p.output_channels)),
-        in_stride_(tiles_ * in_row_ + kLine), out_stride_(tiles_ * out_row_ + kLine), in_(scratch),
+      : p_(p),
+        s_(s),
+        kernels_(kernels),
+        args_(args),
+        epilogue_(p.epilogue),
+        tile0_(tile0),
+        tiles_(tile1 - tile0),
+        in_row_(row_floats(p.input_channels)),
+        out_row_(row_floats(p.output_channels)),
+        in_stride_(tiles_ * in_row_ + kLine),
+        out_stride_(tiles_ * out_row_ + kLine),
+        in_(scratch),
         out_(scratch + kFrequencies * in_stride_) {}
 
   int64_t tiles() const { return tiles_; }
@@ -76,7 +86,8 @@ class Steps {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const PanelLayout panels(p_.input_channels, p_.output_channels, kernels_.lanes);
     const RowTiles rows(tiles_, tiles_, kernels_.max_rows[p_.output_channels <= kernels_.lanes ? 1 : 2]);
-    const int64_t packed = static_cast<int64_t>(gemm_packed_size(p_.input_channels, p_.output_channels, kernels_.isa) / sizeof(float));
+    const int64_t packed =
+        static_cast<int64_t>(gemm_packed_size(p_.input_channels, p_.output_channels, kernels_.isa) / sizeof(float));
     TileArgs tile;
     tile.a_stride = in_row_;
     tile.segment_length = p_.input_channels;

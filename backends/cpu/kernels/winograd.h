@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "backends/cpu/kernels/isa_kernels.h"
 #include "backends/cpu/kernels/conv2d.h"
+#include "backends/cpu/kernels/isa_kernels.h"
 
 namespace tenon::cpu {
 

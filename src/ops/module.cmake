@@ -3,7 +3,7 @@ find_package(Eigen3 3.4 REQUIRED NO_MODULE)  # decompositions and special functi
 target_link_libraries(tenon_ops PRIVATE Eigen3::Eigen)
 set_source_files_properties(src/ops/binary.cc src/ops/unary.cc src/ops/cast.cc src/ops/reduce.cc src/ops/select.cc src/ops/matmul.cc
                             src/ops/conv.cc src/ops/image.cc src/ops/pool.cc src/ops/normalization.cc src/ops/softmax.cc
-                            PROPERTIES COMPILE_OPTIONS -O3)
+                            PROPERTIES COMPILE_OPTIONS "${TENON_HOT}")
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 find_library(FARMHASH_LIBRARY NAMES libfarmhash.a farmhash REQUIRED)  # small: linked in where it can be

@@ -14,6 +14,10 @@ class Freezer {
   Freezer(ir::Graph& graph, WeightsProvider& weights) : graph_(graph), weights_(weights) {}
 
   void run() {
+    for (ir::Node* parameter : graph_.parameters) {  // TF1's variables come as values, not as handles
+      const bool is_value = parameter->outputs.at(0).dtype != DataType::kResource;
+      if (is_value && parameter->attrs.has("variable")) graph_.replace_uses(parameter->output(), value_of(*parameter));
+    }
     for (ir::Node* node : graph_.topological_order()) {
       if (!handle_behind(node, 0)) continue;
       if (node->is("read_variable")) {

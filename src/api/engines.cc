@@ -8,6 +8,7 @@
 #include "api/stored_weights.h"
 #include "backend/builtin.h"
 #include "base/error.h"
+#include "partition/partition.h"
 #include "plan/engine.h"
 #include "runtime/checkpoint.h"
 
@@ -71,12 +72,14 @@ Segment native_segment(const OpenModel& model, const ir::Node& node, const std::
     fail(ErrorCode::kNotFound, "its native segment \"{}\" is not in the model", function.name);
   }
   Segment segment{name, ir::clone(*body->second)};
+  const auto frozen = partition::frozen_variables(model.module());
   for (std::size_t i = 0; i < segment.graph->parameters.size() && i < node.inputs.size(); ++i) {
     ir::Value source = node.inputs[i];
     while (source.node->is("identity") && source.index < static_cast<int>(source.node->inputs.size())) {
       source = source.node->inputs[static_cast<std::size_t>(source.index)];
     }
-    if (runtime::is_variable_handle(*source.node)) {
+    const bool changes = source.node->is("ref_variable") && !frozen.contains(source.node);
+    if (runtime::is_variable_handle(*source.node) && !changes) {
       segment.graph->parameters[i]->attrs.set("variable", runtime::variable_name(*source.node));
     }
   }

@@ -1,5 +1,6 @@
 #include "api/lone_kernels.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 
@@ -28,7 +29,9 @@ class LoneKernel : public runtime::Kernel {
       for (std::size_t i = 0; i < operands.size(); ++i) {
         if (operands[i] == input) operand = static_cast<int>(i);
       }
-      operands_.push_back(operand);  // -1: a variable's handle, which the kernel knows already
+      operands_.push_back(operand);  // -1: a variable's handle or value, which the kernel knows already
+      const ir::ValueType& type = input.node->outputs[static_cast<std::size_t>(input.index)];
+      known_.push_back({type.dtype, type.shape.fully_known() ? type.shape.to_shape() : Shape{}});
     }
   }
 
@@ -54,7 +57,10 @@ class LoneKernel : public runtime::Kernel {
 
   bool run_compiled(ir::EvalContext& ctx) {
     std::vector<TensorView> views;
-    for (int operand : operands_) views.push_back(operand < 0 ? TensorView{DataType::kResource, {}, nullptr, {}} : TensorView::of(ctx.input(operand)));
+    for (std::size_t i = 0; i < operands_.size(); ++i) {
+      const auto& [dtype, shape] = known_[i];
+      views.push_back(operands_[i] < 0 ? TensorView{dtype, shape.dims(), nullptr, {}} : TensorView::of(ctx.input(operands_[i])));
+    }
     try {
       TensorAllocator outputs({&ctx.output(0), static_cast<std::size_t>(ctx.num_outputs())});
       executable_->run(views, outputs, nullptr);
@@ -70,6 +76,7 @@ class LoneKernel : public runtime::Kernel {
   Backend& backend_;
   const std::shared_ptr<SharedTeam> team_;
   std::vector<int> operands_;
+  std::vector<std::pair<DataType, Shape>> known_;  // of the engine's inputs
   std::once_flag once_;
   std::unique_ptr<Executable> executable_;
 };
@@ -79,6 +86,10 @@ class LoneKernel : public runtime::Kernel {
 LoneKernels::LoneKernels(const OpenModel& model, Backend& backend, std::shared_ptr<SharedTeam> team) {
   for (partition::SegmentPlan& plan : partition::lone_nodes(model.module(), backend, is_heavy)) {
     const ir::Node* node = plan.nodes[0];
+    const bool usable = std::all_of(plan.inputs.begin(), plan.inputs.end(), [](const ir::Value& input) {
+      return !input.node->is("ref_variable") || input.node->outputs[0].shape.fully_known();
+    });
+    if (!usable) continue;
     kernels_[node] = std::make_shared<LoneKernel>(std::move(plan), model, backend, team);
   }
 }

@@ -37,8 +37,8 @@ struct Capabilities {
 };
 
 // A part of a model to compile. The graph's parameters are the engine's inputs, in order, its outputs the engine's outputs.
-// A parameter of dtype resource with the string attribute "variable" is the handle of a frozen variable of that name: its
-// value comes from the WeightsProvider, and at run time the input is ignored.
+// A parameter with the string attribute "variable" is a frozen variable of that name: its handle when the dtype is resource,
+// its value (of a TF1 reference variable) otherwise. The value comes from the WeightsProvider; at run time the input is ignored.
 struct Segment {
   std::string name;
   std::unique_ptr<ir::Graph> graph;

@@ -69,6 +69,8 @@ SegmentTimes measure_segment(const ir::Graph& graph, Executable& executable, Wei
       feeds.push_back(parameter->output());
       if (type.dtype == DataType::kResource) {
         fed.push_back(variable_handle(parameter->attr<std::string>("variable"), weights));
+      } else if (parameter->attrs.has("variable")) {
+        fed.push_back(weights.variable(parameter->attr<std::string>("variable")));
       } else {
         fed.push_back(made_up(type.dtype, concrete(type.shape)));
       }

@@ -175,7 +175,7 @@ std::unique_ptr<ir::Module> import_module(const saved::Model& model, const saved
   module->main->topological_order();  // refuses cycles before anything walks the graph
   builder.inline_calls(*module->main, kept_nodes(*module));
   builder.import_referenced(*module->main, kept_nodes(*module));
-  ops::bind_ref_variables(*module->main);
+  ops::bind_ref_variables(*module->main, kept_nodes(*module));
   for (auto& [name, function] : module->functions) ops::bind_ref_variables(*function);
   infer_types(*module);
   return module;

@@ -557,6 +557,20 @@ std::vector<ValueUse> value_uses(const ir::Graph& graph) {
 
 using NodeSet = std::unordered_set<const ir::Node*>;
 
+// The nodes and all that they depend on.
+NodeSet needed_by(const std::vector<ir::Node*>& roots) {
+  NodeSet needed;
+  std::vector<const ir::Node*> open(roots.begin(), roots.end());
+  while (!open.empty()) {
+    const ir::Node* node = open.back();
+    open.pop_back();
+    if (!needed.insert(node).second) continue;
+    for (const ir::Value input : node->inputs) open.push_back(input.node);
+    open.insert(open.end(), node->control_inputs.begin(), node->control_inputs.end());
+  }
+  return needed;
+}
+
 // What runs after a node that changes the variable, per variable; the changing nodes themselves included.
 std::unordered_map<const ir::Node*, NodeSet> nodes_after_changes(const ir::Graph& graph,
                                                                 const std::unordered_map<const ir::Node*, std::vector<const ir::Node*>>& changers) {
@@ -596,7 +610,8 @@ void insert_read(ir::Graph& graph, const ValueUse& use) {
 
 }  // namespace
 
-void bind_ref_variables(ir::Graph& graph) {
+void bind_ref_variables(ir::Graph& graph, const std::vector<ir::Node*>& roots) {
+  const NodeSet run = needed_by(roots);
   std::unordered_map<const ir::Node*, std::vector<const ir::Node*>> changers;
   bool loops = false;
   for (const auto& node : graph.nodes()) {
@@ -605,7 +620,8 @@ void bind_ref_variables(ir::Graph& graph) {
     const ir::Node* variable = node->inputs.empty() ? nullptr : ref_source(node->inputs[0]);
     if (variable == nullptr) fail(ErrorCode::kInvalidModel, "{}: input 0 does not lead to a variable", node->describe());
     bind(*node, *variable);
-    if (!node->is("is_initialized_ref")) changers[variable].push_back(node.get());
+    const bool runs = roots.empty() || run.contains(node.get());
+    if (runs && !node->is("is_initialized_ref")) changers[variable].push_back(node.get());
   }
   if (changers.empty()) return mark_unread(graph);
   const auto after = nodes_after_changes(graph, changers);

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "ir/eval_context.h"
@@ -56,8 +57,9 @@ std::shared_ptr<Variable> bound_variable(ir::EvalContext& ctx);
 // before sees the change, because both share the memory. Here the result is a value, and ops that change it carry its name.
 // Sets "_variable" and "_container" on every node of the graph that changes, counts or tests a reference variable, found by
 // walking operand 0 up to the variable. Identities that read a variable which the graph changes read it when they run; nodes
-// that run after a change but take a value from before it get a new read (outside of TF1 loops).
+// that run after a change but take a value from before it get a new read (outside of TF1 loops). Only changes that `roots` need
+// count (all when there are none): a model's initial assignments and its restore ops are in the graph but never run.
 // Throws kInvalidModel for a node whose operand 0 leads to no variable.
-void bind_ref_variables(ir::Graph& graph);
+void bind_ref_variables(ir::Graph& graph, const std::vector<ir::Node*>& roots = {});
 
 }  // namespace tenon::ops

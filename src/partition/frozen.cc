@@ -44,7 +44,7 @@ class Frozen {
       const auto it = frozen_by_name.try_emplace(name, true).first;
       it->second = it->second && untouched;
     }
-    std::unordered_set<const ir::Node*> frozen;
+    std::unordered_set<const ir::Node*> frozen = unchanged_references(reached);
     for (const ir::Node* node : reached) {
       if (!is_handle(*node)) continue;
       const auto name = node->attr_or<std::string>("shared_name", {}) + "/" + node->attr_or<std::string>("container", {});
@@ -54,6 +54,21 @@ class Frozen {
   }
 
  private:
+  // TF1's reference variables: ops that change one carry its name (ops/variables.h).
+  static std::unordered_set<const ir::Node*> unchanged_references(const std::unordered_set<const ir::Node*>& reached) {
+    std::set<std::string> changed;
+    for (const ir::Node* node : reached) {
+      const bool looks = node->is("read_ref_variable") || node->is("is_initialized_ref");
+      if (node->attrs.has("_variable") && !looks) changed.insert(node->attr<std::string>("_variable"));
+    }
+    std::unordered_set<const ir::Node*> frozen;
+    for (const ir::Node* node : reached) {
+      const auto shared = node->attr_or<std::string>("shared_name", {});
+      if (node->is("ref_variable") && !changed.contains(shared.empty() ? node->name : shared)) frozen.insert(node);
+    }
+    return frozen;
+  }
+
   // Follows a handle through identities and into functions. `reached` limits which consumers count; null: all of them do.
   bool only_read(const ir::Uses& uses, ir::Value handle, const std::unordered_set<const ir::Node*>* reached) {
     std::vector<ir::Value> work{handle};

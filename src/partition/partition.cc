@@ -108,6 +108,9 @@ class Partitioner {
     if (fed_.contains(&node)) return false;
     if (node.is("const")) return true;
     if (node.origin.op_type == "ReadVariableOp") return !node.inputs.empty() && frozen_.contains(&handle_behind(node.inputs[0]));
+    if (node.is("identity") && node.inputs.size() == 1 && node.inputs[0].node->is("ref_variable")) {  // how TF1 reads a variable
+      return frozen_.contains(node.inputs[0].node);
+    }
     if (node.op->traits != ir::kPure || node.op->evaluate == nullptr || node.inputs.empty() || node.outputs.empty()) return false;
     for (const ir::ValueType& type : node.outputs) {
       if (type.dtype == DataType::kResource || type.dtype == DataType::kVariant || type.dtype == DataType::kInvalid) return false;
@@ -180,7 +183,7 @@ class Partitioner {
     if (denied.contains(node.origin.op_type)) return "its op type is on the deny list";
     if (initializing_.contains(&node)) return "the initializer runs it too";
     if (node.is("unsupported")) return "Tenon does not implement the op";
-    if (node.origin.op_type == "VarHandleOp") return "variables stay in the checkpoint";
+    if (node.origin.op_type == "VarHandleOp" || node.is("ref_variable")) return "variables stay in the checkpoint";
     if (node.is("no_op")) return "it only orders others";
     if (node.is("identity") && std::any_of(node.outputs.begin(), node.outputs.end(), [](const ir::ValueType& t) {
           return t.dtype == DataType::kResource || t.dtype == DataType::kVariant;
@@ -395,7 +398,11 @@ Segment extract(const SegmentPlan& plan) {
     parameter->attrs.set("index", static_cast<std::int64_t>(i));
     parameter->outputs[0] = type;
     const ir::Node& source = handle_behind(input);
-    if (type.dtype == DataType::kResource && source.origin.op_type == "VarHandleOp") {
+    // Only constants read a TF1 variable that is frozen; what reads another one is no constant.
+    const bool frozen_reference = input.node->is("ref_variable") && std::any_of(plan.constants.begin(), plan.constants.end(), [&](const ir::Node* n) {
+      return std::find(n->inputs.begin(), n->inputs.end(), input) != n->inputs.end();
+    });
+    if (frozen_reference || (type.dtype == DataType::kResource && source.origin.op_type == "VarHandleOp")) {
       parameter->attrs.set("variable", variable_name(source));
     }
     segment.graph->parameters.push_back(parameter);

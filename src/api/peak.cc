@@ -18,36 +18,48 @@ constexpr int kChains = 12;  // independent accumulators, enough to hide the lat
 
 __attribute__((target("avx512f"))) float spin_avx512() {
   __m512 sum[kChains];
+#pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) sum[i] = _mm512_set1_ps(static_cast<float>(i));
   const __m512 a = _mm512_set1_ps(0.999f);
   for (int r = 0; r < kRounds; ++r) {
+    // Unrolled, so that the accumulators stay in registers.
+#pragma GCC unroll 12
     for (int i = 0; i < kChains; ++i) sum[i] = _mm512_fmadd_ps(sum[i], a, a);
   }
   float total = 0;
+#pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) total += _mm512_cvtss_f32(sum[i]);
   return total;
 }
 
 __attribute__((target("avx2,fma"))) float spin_avx2() {
   __m256 sum[kChains];
+#pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) sum[i] = _mm256_set1_ps(static_cast<float>(i));
   const __m256 a = _mm256_set1_ps(0.999f);
   for (int r = 0; r < kRounds; ++r) {
+    // Unrolled, so that the accumulators stay in registers.
+#pragma GCC unroll 12
     for (int i = 0; i < kChains; ++i) sum[i] = _mm256_fmadd_ps(sum[i], a, a);
   }
   float total = 0;
+#pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) total += _mm256_cvtss_f32(sum[i]);
   return total;
 }
 
 float spin_generic() {
   __m128 sum[kChains];
+#pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) sum[i] = _mm_set1_ps(static_cast<float>(i));
   const __m128 a = _mm_set1_ps(0.999f);
   for (int r = 0; r < kRounds; ++r) {
+    // Unrolled, so that the accumulators stay in registers.
+#pragma GCC unroll 12
     for (int i = 0; i < kChains; ++i) sum[i] = _mm_add_ps(_mm_mul_ps(sum[i], a), a);
   }
   float total = 0;
+#pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) total += _mm_cvtss_f32(sum[i]);
   return total;
 }

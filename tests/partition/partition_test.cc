@@ -28,6 +28,7 @@ class FakeBackend : public Backend {
     }
     return Verdict::yes();
   }
+  bool has_kernel(std::string_view) const override { return true; }
   plan::Engine compile(const Segment&, const CompileOptions&) override { return {}; }
   std::unique_ptr<Executable> load(const plan::Engine&, WeightsProvider&, const DeviceOptions&) override { return nullptr; }
 };

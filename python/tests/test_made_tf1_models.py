@@ -127,3 +127,15 @@ def test_gives_what_tensorflow_gives(name, tmp_path, frames):
             for output, want in expected.items():
                 assert np.shape(found[output]) == np.shape(want)
                 np.testing.assert_allclose(found[output], want, rtol=1e-4, atol=1e-5, err_msg=output)
+
+
+def test_reference_variables_that_nothing_changes_are_frozen(tmp_path, frames):
+    path, converted = str(tmp_path / "model"), str(tmp_path / "converted")
+    feeds = save("reference_variables_of_a_layer", str(tmp_path), path)
+    tenon.convert(path, converted, minimum_segment_size=1, min_gain=0.0)
+    session = tenon.Session(converted)
+    session.run(feeds)
+    assert [(engine.loaded, engine.calls) for engine in session.engines] == [(True, 1)]
+    os.rename(converted + "/variables", converted + "/moved")  # the weights come from there, not from the graph
+    with pytest.raises(tenon.Error):
+        tenon.Session(converted).run(feeds)

@@ -8,6 +8,8 @@
 #include "api/stored_weights.h"
 #include "backend/builtin.h"
 #include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
 #include "partition/partition.h"
 #include "plan/engine.h"
 #include "runtime/checkpoint.h"
@@ -47,6 +49,13 @@ bool belongs_to(const plan::Engine& engine, const ir::Node& node) {
   return true;
 }
 
+// A converted model's node carries the hash of its engine's file: one of the same name and types from another conversion would
+// compute with other weights.
+bool is_the_one_written_for(const ir::Node& node, const std::string& name, const std::filesystem::path& file) {
+  const auto identity = node.attr_or<std::string>("_tenon_engine", {});
+  return identity.empty() || identity == fmt::format("{}:{:016x}", name, hash64(MappedFile::open(file)->bytes()));
+}
+
 // Why the stored plan is not used; empty after a success.
 std::string load_stored(const OpenModel& model, const ir::Node& node, const std::string& name, Backend& backend, WeightsProvider& weights,
                         const DeviceOptions& device, std::unique_ptr<Executable>& executable) {
@@ -54,7 +63,9 @@ std::string load_stored(const OpenModel& model, const ir::Node& node, const std:
     const auto file = engine_file(model, name);
     if (!file) return "the model holds no engine of that name";
     const plan::Engine engine = plan::read(*file);
-    if (engine.name != name || !belongs_to(engine, node)) return "the stored engine is another one's";
+    if (engine.name != name || !belongs_to(engine, node) || !is_the_one_written_for(node, name, *file)) {
+      return "the stored engine is another one's";
+    }
     if (const Verdict fits = plan::compatible(engine, backend.capabilities().stamp); !fits) return fits.reason();
     executable = backend.load(engine, weights, device);
     return {};

@@ -208,8 +208,8 @@ ConvNode conv_node(const ir::Node& node) {
   return conv;
 }
 
-// Winograd's form of a filter has four times its bytes. Filters of more pairs of channels are convolved directly, so that a
-// plan stays about as large as the weights it is made from.
+// Winograd's form of a filter has four times its bytes and is made when an engine is loaded. Filters of more pairs of channels
+// are convolved directly, which bounds the memory and time that loading takes.
 constexpr std::int64_t kMaxWinogradPairs = 128 * 128;
 
 // One packed form serves all shapes, so images of unknown size are convolved directly; an unknown batch counts as 1.

@@ -116,7 +116,7 @@ int bench(const BenchOptions& options) {
             {"p90_ms", percentile(times, 0.9)}, {"p99_ms", percentile(times, 0.99)}, {"calls_per_second", calls},
             {"items_per_second", calls * static_cast<double>(options.batch)}};
   for (const EngineStatus& engine : session.engines()) {
-    json["engines"].push_back({{"name", engine.name}, {"loaded", engine.loaded}, {"rebuilt", engine.rebuilt}, {"reason", engine.reason},
+    json["engines"].push_back({{"name", engine.name}, {"engine", engine.engine}, {"loaded", engine.loaded}, {"rebuilt", engine.rebuilt}, {"reason", engine.reason},
                                {"calls", engine.calls}, {"native_calls", engine.native_calls}});
   }
   if (!options.common.json) {

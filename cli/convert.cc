@@ -61,6 +61,7 @@ void print_report(const ConvertReport& report) {
     for (const auto& [op, count] : engine.ops) {
       if (op != "Const" && op != "ReadVariableOp" && op != "Identity") ops += fmt::format("{} {}x ", op, count);
     }
+    if (!engine.shared_with.empty()) ops += fmt::format("(the engine of {}, an equal part)", engine.shared_with);
     const std::string gain = engine.engine_ms > 0 ? fmt::format("{:.2f}x", engine.native_ms / engine.engine_ms) : "-";
     fmt::print("{:<22} {:>6} {:>7.1f}% {:>11.3f} {:>11.3f} {:>8}  {}\n", engine.name, engine.nodes, share(engine.flops, report.total_flops),
                engine.native_ms, engine.engine_ms, gain, ops);

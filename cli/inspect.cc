@@ -43,7 +43,7 @@ Json info_json(const ModelInfo& info) {
     }
     for (const EngineInfo& engine : graph.engines) {
       g["engines"].push_back({{"name", engine.name}, {"bytes", engine.bytes}, {"precision", engine.precision},
-                              {"stamp", engine.stamp}, {"problem", engine.problem}});
+                              {"stamp", engine.stamp}, {"problem", engine.problem}, {"nodes", engine.nodes}});
     }
     if (graph.signatures.empty()) {
       g["placeholders"] = graph.placeholders;
@@ -89,7 +89,8 @@ void print_info(const ModelInfo& info) {
     for (const auto& [count, op] : ops) fmt::print(" {} {}{}", op, -count, graph.unsupported_ops.contains(op) ? " (not implemented)" : "");
     fmt::print("\n");
     for (const EngineInfo& engine : graph.engines) {
-      fmt::print("engine {}: {} bytes, {}, built for {}{}\n", engine.name, engine.bytes, engine.precision, engine.stamp,
+      fmt::print("engine {}: {} bytes, {}, built for {}{}{}\n", engine.name, engine.bytes, engine.precision, engine.stamp,
+                 engine.nodes.size() > 1 ? fmt::format("; shared by {}", fmt::join(engine.nodes, ", ")) : "",
                  engine.problem.empty() ? "" : "; does not fit here: " + engine.problem);
     }
   }

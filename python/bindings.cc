@@ -171,7 +171,7 @@ NB_MODULE(_native, module) {
       .def("engines", [](const tenon::Session& self) {
         nb::list list;
         for (const tenon::EngineStatus& engine : self.engines()) {
-          list.append(nb::make_tuple(engine.name, engine.loaded, engine.rebuilt, engine.reason, engine.calls, engine.native_calls));
+          list.append(nb::make_tuple(engine.name, engine.loaded, engine.rebuilt, engine.reason, engine.calls, engine.native_calls, engine.engine));
         }
         return list;
       });

@@ -40,7 +40,8 @@ struct EngineReport {
   std::map<std::string, int> ops;      // TensorFlow op type -> count
   double flops = 0;                    // at the measured shapes
   double native_ms = 0, engine_ms = 0; // 0: not measured
-  std::uint64_t bytes = 0;             // of the plan
+  std::uint64_t bytes = 0;             // of the plan; 0 for one that is shared
+  std::string shared_with;             // the engine that serves this equal part too; empty: it has its own
 };
 
 // Nodes of one op type that stay native for one reason.

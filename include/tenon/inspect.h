@@ -22,6 +22,7 @@ struct EngineInfo {
   std::string precision;
   std::string stamp;       // what the engine was built for
   std::string problem;     // why it does not fit here; empty when it does
+  std::vector<std::string> nodes;  // what it serves; several nodes with equal parts share one
 };
 
 struct MetaGraphInfo {

@@ -44,7 +44,8 @@ struct SessionOptions {
 
 // How an engine of the model is being served.
 struct EngineStatus {
-  std::string name;
+  std::string name;          // the node's
+  std::string engine;        // the stored engine that it uses; nodes with equal parts share one
   bool loaded = false;       // false: its part runs natively
   bool rebuilt = false;      // built at open because the stored plan did not fit
   std::string reason;        // why it was rebuilt or is not loaded

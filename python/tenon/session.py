@@ -14,13 +14,15 @@ class TensorSpec(NamedTuple):
 
 
 class EngineStatus(NamedTuple):
-    """How an engine of the model is served. `reason` says why it was rebuilt or is not loaded."""
+    """How an engine of the model is served. `reason` says why it was rebuilt or is not loaded; `engine` names the stored engine,
+    which nodes with equal parts share."""
     name: str
     loaded: bool
     rebuilt: bool
     reason: str
     calls: int
     native_calls: int
+    engine: str
 
 
 def _specs(native):

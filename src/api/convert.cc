@@ -34,7 +34,8 @@ std::string ConvertReport::to_json() const {
             {"engines", Json::array()}, {"native", Json::array()}, {"verification", Json::array()}};
   for (const EngineReport& engine : engines) {
     json["engines"].push_back({{"name", engine.name}, {"nodes", engine.nodes}, {"ops", engine.ops}, {"flops", engine.flops},
-                               {"native_ms", engine.native_ms}, {"engine_ms", engine.engine_ms}, {"bytes", engine.bytes}});
+                               {"native_ms", engine.native_ms}, {"engine_ms", engine.engine_ms}, {"bytes", engine.bytes},
+                               {"shared_with", engine.shared_with}});
   }
   for (const NativeReport& native_op : native) {
     json["native"].push_back({{"op_type", native_op.op_type}, {"reason", native_op.reason}, {"nodes", native_op.nodes}});

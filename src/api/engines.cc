@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "partition/equal_graphs.h"
 #include "partition/partition.h"
 #include "plan/engine.h"
 #include "runtime/checkpoint.h"
@@ -34,7 +35,7 @@ std::optional<std::filesystem::path> engine_file(const OpenModel& model, const s
   return std::nullopt;
 }
 
-// Whether the plan is the one that the node was written for.
+// Whether these results and arguments are those of the node.
 bool belongs_to(const plan::Engine& engine, const ir::Node& node) {
   const auto results = node.attr_or<std::vector<DataType>>("OutT", {});
   if (engine.inputs.size() != node.inputs.size() || engine.outputs.size() != results.size()) return false;
@@ -49,30 +50,14 @@ bool belongs_to(const plan::Engine& engine, const ir::Node& node) {
   return true;
 }
 
-// A converted model's node carries the hash of its engine's file: one of the same name and types from another conversion would
-// compute with other weights.
-bool is_the_one_written_for(const ir::Node& node, const std::string& name, const std::filesystem::path& file) {
-  const auto identity = node.attr_or<std::string>("_tenon_engine", {});
-  return identity.empty() || identity == fmt::format("{}:{:016x}", name, hash64(MappedFile::open(file)->bytes()));
-}
+// A converted model's node carries "<name>:<hash>" of its engine's file: one of the same name and types from another conversion
+// would compute with other weights.
+std::string identity_of(const ir::Node& node) { return node.attr_or<std::string>("_tenon_engine", {}); }
 
-// Why the stored plan is not used; empty after a success.
-std::string load_stored(const OpenModel& model, const ir::Node& node, const std::string& name, Backend& backend, WeightsProvider& weights,
-                        const DeviceOptions& device, std::unique_ptr<Executable>& executable) {
-  try {
-    const auto file = engine_file(model, name);
-    if (!file) return "the model holds no engine of that name";
-    const plan::Engine engine = plan::read(*file);
-    if (engine.name != name || !belongs_to(engine, node) || !is_the_one_written_for(node, name, *file)) {
-      return "the stored engine is another one's";
-    }
-    if (const Verdict fits = plan::compatible(engine, backend.capabilities().stamp); !fits) return fits.reason();
-    executable = backend.load(engine, weights, device);
-    return {};
-  } catch (const std::exception& error) {
-    executable.reset();
-    return error.what();
-  }
+// The engine that the node names; nodes of TF-TRT have one of their own name.
+std::string engine_name(const ir::Node& node) {
+  const std::string identity = identity_of(node);
+  return identity.empty() ? canonical_name(node.name) : identity.substr(0, identity.rfind(':'));
 }
 
 // The native segment as something to compile: parameters that are variable handles know their variable.
@@ -97,7 +82,22 @@ Segment native_segment(const OpenModel& model, const ir::Node& node, const std::
   return segment;
 }
 
+constexpr const char* kAnotherOne = "the stored engine is another one's";
+
 }  // namespace
+
+// A file of the model, as far as it could be loaded.
+struct Engines::Stored {
+  plan::Engine engine;
+  std::shared_ptr<Executable> executable;
+  std::string problem;  // why there is no executable
+};
+
+// An engine that was built at open.
+struct Engines::Rebuilt {
+  Segment segment;
+  std::shared_ptr<Executable> executable;
+};
 
 Engines::Engines(OpenModel& model, std::shared_ptr<SharedTeam> team, const SessionOptions& options)
     : model_(model), team_(std::move(team)), options_(options), backend_(make_default_backend()) {
@@ -117,33 +117,75 @@ Engines::~Engines() = default;
 
 void Engines::load(const ir::Node& node) {
   const std::string name = canonical_name(node.name);
-  const auto function = node.attr_or<ir::FunctionRef>("segment_func", {});
-  EngineStatus status{name, false, false, {}, 0, 0};
-  std::unique_ptr<Executable> executable;
+  EngineStatus status{name, engine_name(node), false, false, {}, 0, 0};
+  std::shared_ptr<Executable> executable;
   if (options_.native) {
     status.reason = "native execution was asked for";
   } else {
     StoredWeights weights(model_);
-    const DeviceOptions device{0, team_, 16};
-    status.reason = load_stored(model_, node, name, *backend_, weights, device, executable);
-    if (!executable && options_.allow_build) {
-      try {
-        CompileOptions compile;
-        compile.weights = &weights;
-        compile.threads = team_->size();
-        compile.measure = false;
-        executable = backend_->load(backend_->compile(native_segment(model_, node, name), compile), weights, device);
-        status.rebuilt = true;
-        options_.log(name + ": engine built again at open: " + status.reason, options_.log_context);
-      } catch (const Error& error) {
-        status.reason += "; it cannot be built here: " + std::string(error.what());
-      }
-    }
+    const Stored& found = stored(node, status.engine, weights);
+    status.reason = found.problem;
+    if (found.problem.empty() && !belongs_to(found.engine, node)) status.reason = kAnotherOne;
+    if (status.reason.empty()) executable = found.executable;
+    if (!executable && options_.allow_build) executable = rebuild(node, std::string(status.reason), weights, status);
     if (!executable) options_.log(name + ": runs natively: " + status.reason, options_.log_context);
   }
   status.loaded = executable != nullptr;
-  kernels_[&node] = std::make_shared<runtime::EngineKernel>(name, function, std::move(executable));
+  kernels_[&node] = std::make_shared<runtime::EngineKernel>(name, node.attr_or<ir::FunctionRef>("segment_func", {}), std::move(executable));
   status_[&node] = std::move(status);
+}
+
+// Each file is loaded once, whatever the number of nodes that name it.
+const Engines::Stored& Engines::stored(const ir::Node& node, const std::string& engine, WeightsProvider& weights) {
+  const std::string identity = identity_of(node);
+  std::unique_ptr<Stored>& entry = stored_[identity.empty() ? engine : identity];
+  if (entry) return *entry;
+  entry = std::make_unique<Stored>();
+  try {
+    const auto path = engine_file(model_, engine);
+    if (!path) {
+      entry->problem = "the model holds no engine of that name";
+      return *entry;
+    }
+    const auto file = MappedFile::open(*path);
+    entry->engine = plan::parse(file->bytes(), file);
+    if (entry->engine.name != engine || (!identity.empty() && identity != fmt::format("{}:{:016x}", engine, hash64(file->bytes())))) {
+      entry->problem = kAnotherOne;
+    } else if (const Verdict fits = plan::compatible(entry->engine, backend_->capabilities().stamp); !fits) {
+      entry->problem = fits.reason();
+    } else {
+      entry->executable = backend_->load(entry->engine, weights, DeviceOptions{0, team_, 16});
+    }
+  } catch (const std::exception& error) {
+    entry->executable.reset();
+    entry->problem = error.what();
+  }
+  return *entry;
+}
+
+// Builds the node's engine from its native segment, or takes the one that was built for an equal segment.
+std::shared_ptr<Executable> Engines::rebuild(const ir::Node& node, const std::string& reason, WeightsProvider& weights, EngineStatus& status) {
+  try {
+    Segment segment = native_segment(model_, node, status.name);
+    const auto [first, last] = rebuilt_.equal_range(status.engine);
+    for (auto it = first; it != last; ++it) {
+      if (!partition::corresponding(*it->second->segment.graph, *segment.graph, &model_.module())) continue;
+      status.rebuilt = true;
+      return it->second->executable;
+    }
+    CompileOptions compile;
+    compile.weights = &weights;
+    compile.threads = team_->size();
+    compile.measure = false;
+    std::shared_ptr<Executable> executable = backend_->load(backend_->compile(segment, compile), weights, DeviceOptions{0, team_, 16});
+    status.rebuilt = true;
+    options_.log(status.name + ": engine built again at open: " + reason, options_.log_context);
+    rebuilt_.emplace(status.engine, std::make_unique<Rebuilt>(Rebuilt{std::move(segment), executable}));
+    return executable;
+  } catch (const Error& error) {
+    status.reason += "; it cannot be built here: " + std::string(error.what());
+    return nullptr;
+  }
 }
 
 runtime::KernelLookup Engines::lookup() {
@@ -154,13 +196,35 @@ runtime::KernelLookup Engines::lookup() {
   };
 }
 
+const ir::Graph* Engines::segment_function(const ir::Node& node) const {
+  const auto body = model_.module().functions.find(node.attr_or<ir::FunctionRef>("segment_func", {}).name);
+  return body == model_.module().functions.end() ? nullptr : body->second.get();
+}
+
 std::vector<std::string> Engines::source_names(const ir::Node& node) const {
   std::vector<std::string> names;
-  if (!node.is("trt_engine_op")) return names;
-  const auto body = model_.module().functions.find(node.attr_or<ir::FunctionRef>("segment_func", {}).name);
-  if (body == model_.module().functions.end()) return names;
-  for (const ir::Value& output : body->second->outputs) {
+  const ir::Graph* body = node.is("trt_engine_op") ? segment_function(node) : nullptr;
+  if (body == nullptr) return names;
+  for (const ir::Value& output : body->outputs) {
     names.push_back(output.index == 0 ? output.node->name : output.node->name + ":" + std::to_string(output.index));
+  }
+  return names;
+}
+
+// A shared engine has the names of the segment that it was built for: those -> the names in the node's own segment.
+std::map<std::string, std::string> Engines::own_names(const ir::Node& node) const {
+  std::map<std::string, std::string> names;
+  const EngineStatus& status = status_.at(&node);
+  if (status.engine == status.name) return names;
+  for (const auto& [other, of_other] : status_) {
+    if (of_other.name != status.engine) continue;
+    const ir::Graph* from = segment_function(*other);
+    const ir::Graph* to = segment_function(node);
+    if (from == nullptr || to == nullptr) continue;
+    const auto match = partition::corresponding(*from, *to, &model_.module());
+    if (!match) continue;
+    for (const auto& [theirs, own] : match->nodes) names[theirs->name] = own->name;
+    break;
   }
   return names;
 }
@@ -184,7 +248,13 @@ std::vector<ProfileEntry> Engines::profile(const std::function<void(const runtim
     const auto engine = kernels_.find(&node);
     if (engine != kernels_.end()) {
       std::vector<LayerTime> layers = engine->second->take_layers();
+      const auto own = own_names(node);
+      const auto rename = [&](std::string& name) {
+        if (const auto it = own.find(name); it != own.end()) name = it->second;
+      };
       for (LayerTime& layer : layers) {
+        rename(layer.node);
+        std::for_each(layer.merged.begin(), layer.merged.end(), rename);
         entries.push_back({layer.node, layer.op_type, layer.kernel, layer.shape, engine->second->name(), layer.seconds, layer.flops,
                            std::move(layer.merged)});
       }

@@ -35,7 +35,14 @@ class Engines {
   std::vector<ProfileEntry> profile(const std::function<void(const runtime::NodeObserver&)>& run);
 
  private:
+  struct Stored;
+  struct Rebuilt;
+
   void load(const ir::Node& node);
+  const Stored& stored(const ir::Node& node, const std::string& engine, WeightsProvider& weights);
+  std::shared_ptr<Executable> rebuild(const ir::Node& node, const std::string& reason, WeightsProvider& weights, EngineStatus& status);
+  std::map<std::string, std::string> own_names(const ir::Node& node) const;
+  const ir::Graph* segment_function(const ir::Node& node) const;
 
   OpenModel& model_;
   std::shared_ptr<SharedTeam> team_;
@@ -44,6 +51,8 @@ class Engines {
   std::unique_ptr<LoneKernels> lone_;
   std::map<const ir::Node*, std::shared_ptr<runtime::EngineKernel>> kernels_;
   std::map<const ir::Node*, EngineStatus> status_;
+  std::map<std::string, std::unique_ptr<Stored>> stored_;  // by identity
+  std::multimap<std::string, std::unique_ptr<Rebuilt>> rebuilt_;  // by the engine's name
 };
 
 }  // namespace tenon::api

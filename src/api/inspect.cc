@@ -1,6 +1,7 @@
 #include "tenon/inspect.h"
 
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "backend/builtin.h"
@@ -23,6 +24,16 @@ void count_ops(const std::vector<saved::NodeDef>& nodes, MetaGraphInfo& info) {
     ++info.nodes;
     if (node.op == "VarHandleOp" || node.op == "VariableV2" || node.op == "Variable") ++info.variables;
     if (ops::find_rule(node.op) == nullptr) ++info.unsupported_ops[node.op];
+  }
+}
+
+// Which nodes name which engine.
+void list_engine_nodes(const std::vector<saved::NodeDef>& nodes, std::map<std::string, std::vector<std::string>>& by_engine) {
+  for (const saved::NodeDef& node : nodes) {
+    if (node.op != "TRTEngineOp") continue;
+    std::string engine = node.has_attr("_tenon_engine") ? node.string_attr("_tenon_engine") : std::string();
+    engine = engine.empty() ? node.name.substr(node.name.rfind('/') + 1) : engine.substr(0, engine.rfind(':'));
+    by_engine[engine].push_back(node.name);
   }
 }
 
@@ -78,10 +89,14 @@ ModelInfo inspect(const std::string& path) {
     count_ops(graph.graph.nodes, info);
     for (const saved::FunctionDef& function : graph.graph.functions) count_ops(function.nodes, info);
     info.functions = static_cast<int>(graph.graph.functions.size());
+    std::map<std::string, std::vector<std::string>> engine_nodes;
+    list_engine_nodes(graph.graph.nodes, engine_nodes);
+    for (const saved::FunctionDef& function : graph.graph.functions) list_engine_nodes(function.nodes, engine_nodes);
     for (const saved::AssetFileDef& asset : graph.assets) {
       info.assets.push_back(asset.filename);
       if (std::filesystem::path(asset.filename).filename().string().starts_with("trt-serialized-engine.")) {
         info.engines.push_back(describe_engine(model, asset, here));
+        info.engines.back().nodes = engine_nodes[info.engines.back().name];
       }
     }
     list_raw_tensors(graph, info);

@@ -7,10 +7,12 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "build/measure.h"
 #include "export/export.h"
 #include "ops/cost.h"
 #include "ops/inference.h"
+#include "partition/equal_graphs.h"
 #include "partition/partition.h"
 #include "plan/timing_cache.h"
 
@@ -20,7 +22,11 @@ namespace {
 // How long a segment is timed for the decision whether it pays, native and engine each.
 constexpr double kMeasureSeconds = 0.3;
 
-using Types = std::map<ir::Value, ir::ValueType, bool (*)(const ir::Value&, const ir::Value&)>;
+// Whether two shapes to tune for are the same; unknown sizes count as 1.
+bool tuned_alike(const PartialShape& a, const PartialShape& b) {
+  if (!a.known_rank() || !b.known_rank()) return a.known_rank() == b.known_rank();
+  return std::ranges::equal(a.dims(), b.dims(), [](Dim x, Dim y) { return x.known() || y.known() ? x == y : true; });
+}
 
 class Converter {
  public:
@@ -159,10 +165,73 @@ class Converter {
     }
   }
 
-  // Compiles and measures one segment; the result says why it stays native, empty when its engine is kept.
-  std::string build_engine(const partition::SegmentPlan& plan, double share, double width) {
+  // A segment that was decided on: equal ones get its engine, or stay native for its reason.
+  struct Decided {
+    Segment segment;
+    std::vector<PartialShape> opt_shapes;
+    std::string reason;  // why it is native; empty when it has an engine
+  };
+
+  std::vector<PartialShape> opt_shapes(const partition::SegmentPlan& plan) const {
+    std::vector<PartialShape> shapes;
+    for (const ir::Value& input : plan.inputs) shapes.push_back(measured_type(input).shape);
+    return shapes;
+  }
+
+  // What equal segments have in common: their ops in any order.
+  static std::uint64_t kind_of(const Segment& segment) {
+    std::uint64_t kind = segment.graph->outputs.size();
+    for (const auto& node : segment.graph->nodes()) kind += hash64(node->op->name);
+    return kind;
+  }
+
+  // An earlier segment that computes the same and is tuned for the same shapes, or null. The plan's inputs then stand in the order
+  // of that segment's.
+  const Decided* find_equal(partition::SegmentPlan& plan, const Segment& segment) {
+    const auto [first, last] = decided_.equal_range(kind_of(segment));
+    for (auto it = first; it != last; ++it) {
+      const auto match = partition::corresponding(*it->second.segment.graph, *segment.graph, &input_.module, true);
+      if (!match) continue;
+      partition::SegmentPlan reordered = plan;
+      for (std::size_t i = 0; i < plan.inputs.size(); ++i) reordered.inputs[i] = plan.inputs[match->parameters[i]];
+      if (!std::ranges::equal(opt_shapes(reordered), it->second.opt_shapes, tuned_alike)) continue;
+      plan = std::move(reordered);
+      return &it->second;
+    }
+    return nullptr;
+  }
+
+  // Compiles and measures one segment, or finds the engine of an equal one; the result says why it stays native, empty when its
+  // engine is kept.
+  std::string build_engine(partition::SegmentPlan& plan, double share, double width) {
     Segment segment = partition::extract(plan);
     segment.module = &input_.module;
+    EngineReport report{plan.name, static_cast<int>(plan.nodes.size() + plan.constants.size()), {}, 0, 0, 0, 0, {}};
+    for (const ir::Node* node : plan.nodes) {
+      ++report.ops[node->origin.op_type];
+      report.flops += flops(node);
+    }
+    for (const ir::Node* node : plan.constants) ++report.ops[node->origin.op_type];
+    if (const Decided* equal = find_equal(plan, segment); equal != nullptr) {
+      if (equal->reason.empty()) share_engine(equal->segment.name, std::move(report));
+      return equal->reason;
+    }
+    const std::uint64_t kind = kind_of(segment);
+    std::string reason = build_own_engine(plan, segment, std::move(report), share, width);
+    decided_.emplace(kind, Decided{std::move(segment), opt_shapes(plan), reason});
+    return reason;
+  }
+
+  void share_engine(const std::string& name, EngineReport report) {
+    const auto owner = std::find_if(report_.engines.begin(), report_.engines.end(), [&](const EngineReport& r) { return r.name == name; });
+    report.native_ms = owner->native_ms;
+    report.engine_ms = owner->engine_ms;
+    report.shared_with = name;
+    engine_of_[report.name] = name;
+    report_.engines.push_back(std::move(report));
+  }
+
+  std::string build_own_engine(const partition::SegmentPlan& plan, const Segment& segment, EngineReport report, double share, double width) {
     CompileOptions compile;
     compile.precision = precision_;
     compile.threads = options_.threads;
@@ -170,13 +239,7 @@ class Converter {
     compile.weights = &input_.weights;
     compile.cancel = options_.cancel;
     compile.progress = [&](std::string_view what, double done) { step(fmt::format("{}: {}", plan.name, what), share + width * done * 0.8); };
-    for (const ir::Value& value : plan.inputs) compile.opt_shapes.push_back(measured_type(value).shape);
-    EngineReport report{plan.name, static_cast<int>(plan.nodes.size() + plan.constants.size()), {}, 0, 0, 0, 0};
-    for (const ir::Node* node : plan.nodes) {
-      ++report.ops[node->origin.op_type];
-      report.flops += flops(node);
-    }
-    for (const ir::Node* node : plan.constants) ++report.ops[node->origin.op_type];
+    compile.opt_shapes = opt_shapes(plan);
     plan::Engine engine;
     try {
       engine = backend_.compile(segment, compile);
@@ -187,6 +250,7 @@ class Converter {
     }
     report.bytes = engine.byte_size();
     engines_.emplace(plan.name, std::move(engine));
+    engine_of_[plan.name] = plan.name;
     report_.engines.push_back(std::move(report));
     return {};
   }
@@ -258,7 +322,9 @@ class Converter {
   void write(const std::string& output) {
     step("writing", 0.96);
     std::vector<exporter::BuiltSegment> built;
-    for (const partition::SegmentPlan& plan : partition_.segments) built.push_back({&plan, &engines_.at(plan.name)});
+    for (const partition::SegmentPlan& plan : partition_.segments) {
+      built.push_back({&plan, &engines_.at(engine_of_.at(plan.name))});
+    }
     exporter::ExportOptions options;
     options.meta_graph = input_.meta_graph;
     options.precision = options_.precision;
@@ -277,6 +343,8 @@ class Converter {
   std::unique_ptr<ir::Graph> measured_;
   std::unordered_map<const ir::Node*, ir::Node*> measured_of_;
   std::map<std::string, plan::Engine> engines_;
+  std::map<std::string, std::string> engine_of_;  // the segment's name -> its engine's
+  std::multimap<std::uint64_t, Decided> decided_;  // by kind
   ConvertReport report_;
 };
 

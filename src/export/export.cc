@@ -201,19 +201,22 @@ class Exporter {
     set("workspace_size_bytes", AttrValue::of(options_.max_workspace_size_bytes));
     set("_use_implicit_batch", AttrValue::of(false));
     set("_allow_build_at_runtime", AttrValue::of(true));
-    set("_tenon_engine", AttrValue::of(engine_identity(segment)));
+    set("_tenon_engine", AttrValue::of(stored(*segment.engine).identity));
     return def;
   }
 
-  // Name and content hash: two models' engines of one name are told apart by it.
-  std::string engine_identity(const BuiltSegment& segment) const {
-    return fmt::format("{}:{:016x}", segment.plan->name, hash64(serialized(segment)));
-  }
+  // An engine's bytes, and its name with their hash: two models' engines of one name are told apart by it.
+  struct Stored {
+    std::string bytes, identity;
+  };
 
-  const std::string& serialized(const BuiltSegment& segment) const {
-    std::string& bytes = serialized_[segment.plan->name];
-    if (bytes.empty()) bytes = plan::serialize(*segment.engine);
-    return bytes;
+  const Stored& stored(const plan::Engine& engine) const {
+    Stored& stored = stored_[engine.name];
+    if (stored.bytes.empty()) {
+      stored.bytes = plan::serialize(engine);
+      stored.identity = fmt::format("{}:{:016x}", engine.name, hash64(stored.bytes));
+    }
+    return stored;
   }
 
   // A signature's output that an engine computes keeps its tensor name through an identity of the original node's name.
@@ -357,8 +360,10 @@ class Exporter {
     init.name = unique_name("tenon_init");
     init.op = "NoOp";
     if (module_.init != nullptr) init.inputs.push_back("^" + meta_graph_.init_op());
+    std::set<std::string> written;
     for (const BuiltSegment& segment : segments_) {
-      const std::string& name = segment.plan->name;
+      const std::string& name = segment.engine->name;
+      if (!written.insert(name).second) continue;
       const std::string file = kAssetPrefix + name;
       saved::NodeDef path;
       path.name = unique_name(name + "_file");
@@ -368,7 +373,7 @@ class Exporter {
       saved::NodeDef handle;
       handle.name = unique_name(name + "_handle");
       handle.op = "CreateTRTResourceHandle";
-      saved::set_attr(handle.attrs, "resource_name", AttrValue::of(engine_identity(segment)));
+      saved::set_attr(handle.attrs, "resource_name", AttrValue::of(stored(*segment.engine).identity));
       saved::NodeDef load;
       load.name = unique_name(name + "_load");
       load.op = "InitializeTRTResource";
@@ -379,7 +384,7 @@ class Exporter {
       asset.tensor_name = path.name + ":0";
       asset.filename = file;
       assets_.push_back(std::move(asset));
-      const std::string* bytes = &serialized(segment);
+      const std::string* bytes = &stored(*segment.engine).bytes;
       contents_.push_back({file, [bytes](FileWriter& writer) { writer.append(*bytes); }});
       nodes_.push_back(std::move(path));
       nodes_.push_back(std::move(handle));
@@ -418,7 +423,7 @@ class Exporter {
   std::unordered_map<const ir::Node*, const partition::SegmentPlan*> inside_;
   std::unordered_map<ir::Value, std::pair<const partition::SegmentPlan*, int>, ir::ValueHash> engine_output_;
   std::unordered_set<const ir::Node*> kept_;
-  mutable std::map<std::string, std::string> serialized_;
+  mutable std::map<std::string, Stored> stored_;  // by the engine's name
   std::vector<saved::NodeDef> nodes_;
   std::vector<saved::FunctionDef> native_segments_;
   std::vector<saved::FunctionDef> functions_;

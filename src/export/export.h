@@ -13,7 +13,7 @@
 
 namespace tenon::exporter {
 
-// A segment with the engine that was built for it.
+// A segment with the engine that was built for it or for an equal segment; that one's name is the engine's then.
 struct BuiltSegment {
   const partition::SegmentPlan* plan = nullptr;
   const plan::Engine* engine = nullptr;
@@ -29,8 +29,8 @@ struct ExportOptions {
 };
 
 // Writes the converted model. Node names, signatures and the variables' restore graph stay to the letter; source NodeDefs are
-// copied, with new names where a call was inlined. Engines are assets "trt-serialized-engine.<name>", loaded by initializer ops
-// (TF-TRT behaviour 3.7); variables stay in the bundle and reach the native segments as resource inputs. The object graph is
+// copied, with new names where a call was inlined. Engines are assets "trt-serialized-engine.<engine's name>",
+// loaded by initializer ops (TF-TRT behaviour 3.7), each once however many nodes it serves; variables stay in the bundle and reach the native segments as resource inputs. The object graph is
 // dropped, and with it fingerprint and Keras metadata. Throws as saved::write does.
 saved::WriteReport export_model(const saved::Model& model, const ir::Module& module, const std::vector<BuiltSegment>& segments,
                                 const std::filesystem::path& output, const ExportOptions& options);

@@ -4,7 +4,7 @@
 
 namespace tenon::runtime {
 
-EngineKernel::EngineKernel(std::string name, ir::FunctionRef native_segment, std::unique_ptr<Executable> executable)
+EngineKernel::EngineKernel(std::string name, ir::FunctionRef native_segment, std::shared_ptr<Executable> executable)
     : name_(std::move(name)), native_segment_(std::move(native_segment)), executable_(std::move(executable)) {}
 
 void EngineKernel::run(ir::EvalContext& ctx) {

@@ -14,8 +14,8 @@ namespace tenon::runtime {
 
 class EngineKernel : public Kernel {
  public:
-  // `executable` may be null: then every call is native.
-  EngineKernel(std::string name, ir::FunctionRef native_segment, std::unique_ptr<Executable> executable);
+  // `executable` may be null: then every call is native. Nodes that compute the same may share one.
+  EngineKernel(std::string name, ir::FunctionRef native_segment, std::shared_ptr<Executable> executable);
 
   void run(ir::EvalContext& ctx) override;
 
@@ -35,7 +35,7 @@ class EngineKernel : public Kernel {
 
   const std::string name_;
   const ir::FunctionRef native_segment_;
-  const std::unique_ptr<Executable> executable_;
+  const std::shared_ptr<Executable> executable_;
   std::atomic<std::uint64_t> calls_{0};
   std::atomic<std::uint64_t> native_calls_{0};
   std::atomic<bool> profiling_{false};

@@ -59,8 +59,11 @@ endfunction()
 function(tenon_benches)
   find_package(benchmark REQUIRED)
   find_package(OpenMP)
-  find_path(TENON_ONEDNN_INCLUDE dnnl.hpp)  # a peer of the benches, optional
-  find_library(TENON_ONEDNN_LIBRARY dnnl)
+  if(Python_EXECUTABLE)  # the wheel of oneDNN lies in the root of its venv
+    get_filename_component(venv ${Python_EXECUTABLE}/../.. ABSOLUTE)
+  endif()
+  find_path(TENON_ONEDNN_INCLUDE dnnl.hpp HINTS ${venv}/include)  # a peer of the benches, optional
+  find_library(TENON_ONEDNN_LIBRARY dnnl HINTS ${venv}/lib)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bench/ops/*_bench.cc)
   foreach(source ${sources})
     get_filename_component(name ${source} NAME_WE)

@@ -56,7 +56,7 @@ void run_tenon(benchmark::State& state, const Product& p, int threads) {
 #ifdef TENON_BENCH_ONEDNN
 void run_onednn(benchmark::State& state, const Product& p, int threads) {
   std::vector<std::unique_ptr<OneDnnMatmul>> products(static_cast<size_t>(cpu_info().l3_bytes / 2 / (p.n * p.k)) + 1);
-  for (auto& product : products) product = std::make_unique<OneDnnMatmul>(p.m, p.n, p.k, p.gelu, threads);
+  for (auto& product : products) product = std::make_unique<OneDnnMatmul>(1, p.m, p.n, p.k, p.gelu, threads);
   size_t next = 0;
   report(state, p.flops(), threads, [&] { products[next++ % products.size()]->run(); });
 }

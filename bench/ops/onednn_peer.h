@@ -53,26 +53,33 @@ class OneDnnConv {
   std::unordered_map<int, dnnl::memory> arguments_;
 };
 
+// (groups) x (m x k) x (k x n); with bias where there is one group.
 class OneDnnMatmul {
  public:
-  OneDnnMatmul(int64_t m, int64_t n, int64_t k, bool gelu, int threads)
+  OneDnnMatmul(int64_t groups, int64_t m, int64_t n, int64_t k, bool gelu, int threads)
       : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     using dnnl::memory;
     using tag = memory::format_tag;
     omp_set_num_threads(threads);
-    const auto f32 = memory::data_type::f32;
-    const memory::desc a({m, k}, f32, tag::ab), b({k, n}, f32, tag::any), bias({1, n}, f32, tag::ab),
-        c({m, n}, f32, tag::ab);
+    const bool weights = groups == 1;
+    const auto described = [&](int64_t rows, int64_t columns, tag plain, tag grouped) {
+      return weights ? memory::desc({rows, columns}, memory::data_type::f32, plain)
+                     : memory::desc({groups, rows, columns}, memory::data_type::f32, grouped);
+    };
+    const memory::desc a = described(m, k, tag::ab, tag::abc), b = described(k, n, tag::any, tag::abc),
+                       c = described(m, n, tag::ab, tag::abc),
+                       bias = weights ? memory::desc({1, n}, memory::data_type::f32, tag::ab) : memory::desc();
     dnnl::post_ops after;
     if (gelu) after.append_eltwise(dnnl::algorithm::eltwise_gelu_erf, 0, 0);
     dnnl::primitive_attr attributes;
     attributes.set_post_ops(after);
-    const dnnl::matmul::primitive_desc description(engine_, a, b, bias, c, attributes);
+    const dnnl::matmul::primitive_desc description =
+        weights ? dnnl::matmul::primitive_desc(engine_, a, b, bias, c, attributes) : dnnl::matmul::primitive_desc(engine_, a, b, c, attributes);
     primitive_ = dnnl::matmul(description);
     arguments_ = {{DNNL_ARG_SRC, memory(a, engine_)},
                   {DNNL_ARG_WEIGHTS, memory(description.weights_desc(), engine_)},
-                  {DNNL_ARG_BIAS, memory(bias, engine_)},
                   {DNNL_ARG_DST, memory(c, engine_)}};
+    if (weights) arguments_.emplace(DNNL_ARG_BIAS, memory(bias, engine_));
   }
 
   void run() {

@@ -5,8 +5,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "command.h"
@@ -97,6 +99,32 @@ Json profile(Session& session, const std::map<std::string, Tensor>& feeds, bool 
   return {{"layers", layers}, {"total_ms", total * 1e3}, {"peak_gflops", peak * 1e-9}};
 }
 
+// The most memory that this process has had resident, mapped files included; 0 when the system does not say.
+std::uint64_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+Json memory(const Session& session, bool as_json) {
+  std::uint64_t weights = 0, activations = 0;
+  std::set<std::string> counted;  // nodes may share an engine
+  for (const EngineStatus& engine : session.engines()) {
+    if (!counted.insert(engine.engine).second) continue;
+    weights += engine.weight_bytes;
+    activations += engine.activation_bytes;
+  }
+  const std::uint64_t peak = peak_memory();
+  if (!as_json) {
+    constexpr double kMega = 1e-6;
+    fmt::print("memory: engines' weights {:.1f} MB, activations {:.1f} MB; peak of the process {:.1f} MB\n", static_cast<double>(weights) * kMega,
+               static_cast<double>(activations) * kMega, static_cast<double>(peak) * kMega);
+  }
+  return {{"weight_bytes", weights}, {"activation_bytes", activations}, {"peak_bytes", peak}};
+}
+
 int bench(const BenchOptions& options) {
   const auto start = Clock::now();
   Session session = Session::open(options.model.path, session_options(options.model, options.common));
@@ -125,6 +153,7 @@ int bench(const BenchOptions& options) {
     fmt::print("throughput: {:.2f} calls/s, {:.2f} items/s; {} calls, {} thread(s), {} stream(s); loaded in {:.0f} ms\n", calls,
                calls * static_cast<double>(options.batch), times.size(), session.threads(), options.streams, load_ms);
   }
+  json["memory"] = memory(session, options.common.json);
   if (options.profile) json["profile"] = profile(session, feeds, options.common.json);
   if (options.common.json) fmt::print("{}\n", json_text(json));
   return kDone;

@@ -200,8 +200,7 @@ std::unique_ptr<Executable> load(const plan::Engine& engine, const DeviceOptions
   loaded.name = engine.name;
   loaded.inputs = engine.inputs;
   loaded.owner = blob.owner;
-  loaded.weight_bytes = blob.bytes.size();
-  loaded.weights = std::make_unique<StoredWeights>(engine.section("packed").bytes, blob.bytes);
+  auto weights = std::make_unique<StoredWeights>(engine.section("packed").bytes, blob.bytes);
   loaded.tactics = TacticTable(engine.section("tactics").bytes);
   auto graph = plan::decode_graph(engine.section("graph").bytes, blob.bytes, blob.owner, find_op);
   if (graph->parameters.size() != engine.inputs.size() || graph->outputs.size() != engine.outputs.size()) {
@@ -209,10 +208,12 @@ std::unique_ptr<Executable> load(const plan::Engine& engine, const DeviceOptions
   }
   try {
     infer_types(*graph);
-    loaded.program = make_program(std::move(graph), *loaded.weights);
+    loaded.program = make_program(std::move(graph), *weights);
   } catch (const std::exception& error) {
     fail(ErrorCode::kIncompatiblePlan, "engine \"{}\": {}; build it again", engine.name, error.what());
   }
+  loaded.weight_bytes = blob.bytes.size() + weights->own_bytes();
+  loaded.weights = std::move(weights);
   return std::make_unique<CpuExecutable>(std::move(loaded), options);
 }
 

@@ -51,6 +51,8 @@ struct EngineStatus {
   std::string reason;        // why it was rebuilt or is not loaded
   std::uint64_t calls = 0;   // by the engine
   std::uint64_t native_calls = 0;
+  std::uint64_t weight_bytes = 0;      // of the engine: mapped from the model's file, or packed when it was loaded
+  std::uint64_t activation_bytes = 0;  // activations and scratch of all runs at a time so far
 };
 
 // Time of one step of the last profiled run.

@@ -117,7 +117,9 @@ Engines::~Engines() = default;
 
 void Engines::load(const ir::Node& node) {
   const std::string name = canonical_name(node.name);
-  EngineStatus status{name, engine_name(node), false, false, {}, 0, 0};
+  EngineStatus status;
+  status.name = name;
+  status.engine = engine_name(node);
   std::shared_ptr<Executable> executable;
   if (options_.native) {
     status.reason = "native execution was asked for";
@@ -236,6 +238,11 @@ std::vector<EngineStatus> Engines::status() const {
     result.back().calls = kernels_.at(node)->calls();
     result.back().native_calls = kernels_.at(node)->native_calls();
     if (result.back().reason.empty()) result.back().reason = kernels_.at(node)->native_reason();
+    if (const Executable* executable = kernels_.at(node)->executable()) {
+      const ExecutableStatistics statistics = executable->statistics();
+      result.back().weight_bytes = statistics.weight_bytes;
+      result.back().activation_bytes = statistics.arena_bytes;
+    }
   }
   std::sort(result.begin(), result.end(), [](const EngineStatus& a, const EngineStatus& b) { return a.name < b.name; });
   return result;

@@ -96,7 +96,7 @@ struct LayerTime {
 struct ExecutableStatistics {
   std::uint64_t calls = 0;
   std::uint64_t shape_plans_built = 0;
-  std::size_t weight_bytes = 0;  // in the plan, mapped where the plan is a file
+  std::size_t weight_bytes = 0;  // in the plan, mapped where the plan is a file, or made at load
   std::size_t arena_bytes = 0;   // activations of all contexts
 };
 

@@ -14,9 +14,12 @@ class Freezer {
   Freezer(ir::Graph& graph, WeightsProvider& weights) : graph_(graph), weights_(weights) {}
 
   void run() {
-    for (ir::Node* parameter : graph_.parameters) {  // TF1's variables come as values, not as handles
+    for (ir::Node* parameter : graph_.parameters) {  // TF1's variables and what functions are passed come as values, not as handles
       const bool is_value = parameter->outputs.at(0).dtype != DataType::kResource;
       if (is_value && parameter->attrs.has("variable")) graph_.replace_uses(parameter->output(), value_of(*parameter));
+      if (is_value && parameter->attrs.has("constant")) {
+        graph_.replace_uses(parameter->output(), constant(*parameter, parameter->attr<Tensor>("constant"), "Const"));
+      }
     }
     for (ir::Node* node : graph_.topological_order()) {
       if (!handle_behind(node, 0)) continue;
@@ -43,14 +46,16 @@ class Freezer {
     const auto name = handle.attr<std::string>("variable");
     const auto it = constants_.find(name);
     if (it != constants_.end()) return it->second->output();
+    return (constants_[name] = constant(handle, weights_.variable(name), "ReadVariableOp").node)->output();
+  }
+
+  ir::Value constant(const ir::Node& parameter, Tensor value, const char* op_type) {
     ir::Attrs attrs;
-    Tensor value = weights_.variable(name);
     const ir::ValueType type{value.dtype(), value.shape()};
     attrs.set("value", std::move(value));
-    ir::Node* made = graph_.add(ops::op("const"), handle.name + "/value", {}, std::move(attrs));
+    ir::Node* made = graph_.add(ops::op("const"), parameter.name + "/value", {}, std::move(attrs));
     made->outputs[0] = type;
-    made->origin.op_type = "ReadVariableOp";
-    constants_[name] = made;
+    made->origin.op_type = op_type;
     return made->output();
   }
 

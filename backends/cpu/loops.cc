@@ -75,7 +75,8 @@ class Trial {
     graph_.parameters.push_back(made);
     const ir::Node* handle = value.node;
     while (handle->is("identity") && !handle->inputs.empty()) handle = handle->inputs[0].node;
-    if (type.dtype == DataType::kResource) variable_shapes_[made] = handle->attr_or<PartialShape>("shape", {});
+    const char* shape_of = handle->is("parameter") ? "variable_shape" : "shape";
+    if (type.dtype == DataType::kResource) variable_shapes_[made] = handle->attr_or<PartialShape>(shape_of, {});
     return made->output();
   }
 

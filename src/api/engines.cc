@@ -60,7 +60,7 @@ std::string engine_name(const ir::Node& node) {
   return identity.empty() ? canonical_name(node.name) : identity.substr(0, identity.rfind(':'));
 }
 
-// The native segment as something to compile: parameters that are variable handles know their variable.
+// The native segment as something to compile: parameters that are always the same know what they are.
 Segment native_segment(const OpenModel& model, const ir::Node& node, const std::string& name) {
   const auto function = node.attr<ir::FunctionRef>("segment_func");
   const auto body = model.module().functions.find(function.name);
@@ -68,16 +68,16 @@ Segment native_segment(const OpenModel& model, const ir::Node& node, const std::
     fail(ErrorCode::kNotFound, "its native segment \"{}\" is not in the model", function.name);
   }
   Segment segment{name, ir::clone(*body->second)};
+  segment.module = &model.module();
   const auto frozen = partition::frozen_variables(model.module());
+  const auto arguments = partition::known_arguments(model.module(), frozen);
   for (std::size_t i = 0; i < segment.graph->parameters.size() && i < node.inputs.size(); ++i) {
-    ir::Value source = node.inputs[i];
-    while (source.node->is("identity") && source.index < static_cast<int>(source.node->inputs.size())) {
-      source = source.node->inputs[static_cast<std::size_t>(source.index)];
-    }
-    const bool changes = source.node->is("ref_variable") && !frozen.contains(source.node);
-    if (runtime::is_variable_handle(*source.node) && !changes) {
-      segment.graph->parameters[i]->attrs.set("variable", runtime::variable_name(*source.node));
-    }
+    const ir::Node& source = *partition::behind_identities(node.inputs[i]).node;
+    if (!runtime::is_variable_handle(source) && !source.is("parameter")) continue;
+    partition::Known known = partition::known_value(node.inputs[i], frozen, arguments);
+    ir::Attrs& attrs = segment.graph->parameters[i]->attrs;
+    if (!known.variable.empty()) attrs.set("variable", std::move(known.variable));
+    if (known.constant.valid()) attrs.set("constant", std::move(known.constant));
   }
   return segment;
 }

@@ -38,7 +38,8 @@ struct Capabilities {
 
 // A part of a model to compile. The graph's parameters are the engine's inputs, in order, its outputs the engine's outputs.
 // A parameter with the string attribute "variable" is a frozen variable of that name: its handle when the dtype is resource,
-// its value (of a TF1 reference variable) otherwise. The value comes from the WeightsProvider; at run time the input is ignored.
+// its value (of a TF1 reference variable, or passed to a function) otherwise. The value comes from the WeightsProvider. One with
+// the tensor attribute "constant" always has that value. At run time these inputs are ignored.
 struct Segment {
   std::string name;
   std::unique_ptr<ir::Graph> graph;

@@ -9,10 +9,11 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "build/measure.h"
+#include "build/work.h"
 #include "export/export.h"
-#include "ops/cost.h"
 #include "ops/inference.h"
 #include "partition/equal_graphs.h"
+#include "partition/function_types.h"
 #include "partition/partition.h"
 #include "plan/timing_cache.h"
 
@@ -41,8 +42,10 @@ class Converter {
     load_timing_cache();
     partition::PartitionOptions partition_options{precision_, options_.minimum_segment_size, options_.op_denylist};
     step("partitioning", 0.01);
+    const partition::KnownArguments known = partition::known_arguments(input_.module, partition::frozen_variables(input_.module));
+    partition::infer_functions(input_.module, known);
     partition_ = partition::partition(input_.module, backend_, partition_options);
-    infer_at_measured_shapes();
+    infer_at_measured_shapes(known);
     build_engines();
     report_natives();
     write(output);
@@ -85,9 +88,9 @@ class Converter {
     if (!options_.timing_cache.empty()) cache_.save(options_.timing_cache);
   }
 
-  // The main graph's types when the inputs have the shapes to measure at: on a copy, so that the model keeps its unknown sizes.
-  void infer_at_measured_shapes() {
-    std::unordered_map<const ir::Node*, ir::Node*> copies;
+  // The types when the inputs have the shapes to measure at: on copies, so that the model keeps its unknown sizes.
+  void infer_at_measured_shapes(const partition::KnownArguments& known) {
+    auto& copies = measured_of_;
     measured_ = ir::clone(*input_.module.main, &copies);
     const NamedShapes& wanted =
         !options_.shapes.empty() ? options_.shapes : !options_.max_shapes.empty() ? options_.max_shapes : options_.min_shapes;
@@ -108,12 +111,12 @@ class Converter {
       if (node->is("placeholder") || node->is("placeholder_with_default")) continue;
       for (ir::ValueType& type : node->outputs) type.shape = {};
     }
-    ops::InferenceOptions inference;
-    inference.tolerate_errors = true;
+    for (const auto& [name, function] : input_.module.functions) measured_functions_[name] = ir::clone(*function, &copies);
+    partition::KnownArguments known_copies;
+    for (const auto& [parameter, value] : known) known_copies.emplace(copies.at(parameter), value);
     SymbolSource symbols;
-    ops::Facts facts(symbols, inference);
-    ops::infer(*measured_, facts, inference);
-    for (const auto& [original, copy] : copies) measured_of_[original] = copy;
+    while (symbols.count() < input_.module.symbols.count()) symbols.fresh();
+    trips_ = partition::infer_first_calls(*measured_, measured_functions_, known_copies, symbols);
   }
 
   void bind_input(ir::Node& node, const ir::Binding& binding, const std::vector<std::int64_t>* given) {
@@ -145,9 +148,8 @@ class Converter {
     return measured_of_.at(value.node)->outputs.at(static_cast<std::size_t>(value.index));
   }
 
-  double flops(const ir::Node* node) const { return ops::flops(*measured_of_.at(node)); }
-
   void build_engines() {
+    work_ = std::make_unique<Work>(input_.module, partition_, measured_of_, trips_);
     std::vector<partition::SegmentPlan> kept;
     auto& segments = partition_.segments;
     const std::size_t count = segments.size();
@@ -193,7 +195,10 @@ class Converter {
       const auto match = partition::corresponding(*it->second.segment.graph, *segment.graph, &input_.module, true);
       if (!match) continue;
       partition::SegmentPlan reordered = plan;
-      for (std::size_t i = 0; i < plan.inputs.size(); ++i) reordered.inputs[i] = plan.inputs[match->parameters[i]];
+      for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+        reordered.inputs[i] = plan.inputs[match->parameters[i]];
+        reordered.known[i] = plan.known[match->parameters[i]];
+      }
       if (!std::ranges::equal(opt_shapes(reordered), it->second.opt_shapes, tuned_alike)) continue;
       plan = std::move(reordered);
       return &it->second;
@@ -209,7 +214,7 @@ class Converter {
     EngineReport report{plan.name, static_cast<int>(plan.nodes.size() + plan.constants.size()), {}, 0, 0, 0, 0, {}};
     for (const ir::Node* node : plan.nodes) {
       ++report.ops[node->origin.op_type];
-      report.flops += flops(node);
+      report.flops += work_->runs(*plan.graph) * work_->of_node(*node);
     }
     for (const ir::Node* node : plan.constants) ++report.ops[node->origin.op_type];
     if (const Decided* equal = find_equal(plan, segment); equal != nullptr) {
@@ -268,7 +273,7 @@ class Converter {
     const auto fast = cache_.find(stamp, key + " engine");
     SegmentTimes times{native.value_or(0), fast.value_or(0), {}};
     if (!native || !fast) {
-      times = measure_segment(*graph, *executable, input_.weights, {}, kMeasureSeconds);
+      times = measure_segment(*graph, *executable, input_.weights, input_.module, {}, kMeasureSeconds);
       if (!times.problem.empty()) {
         report_.notes.push_back(fmt::format("{}: kept without a measurement: {}", plan.name, times.problem));
         return {};
@@ -298,12 +303,13 @@ class Converter {
 
   void report_natives() {
     std::map<std::pair<std::string, std::string>, std::vector<std::string>> groups;
+    count_native_flops(*input_.module.main);
+    for (const ir::Graph* function : partition_.functions) count_native_flops(*function);
     for (const ir::Node* node : partition_.needed) {
-      report_.total_flops += flops(node);
       const auto reason = partition_.native_reasons.find(node);
       if (reason == partition_.native_reasons.end()) continue;
       const std::string& op = node->origin.op_type;
-      if (op == "Placeholder" || op == "VarHandleOp" || op == "NoOp" || op == "Identity" || op == "IdentityN") continue;
+      if (op == "Placeholder" || op == "VarHandleOp" || op == "NoOp" || op == "Identity" || op == "IdentityN" || node->is("parameter")) continue;
       groups[{op, reason->second}].push_back(node->name);
     }
     for (auto& [key, nodes] : groups) {
@@ -316,6 +322,15 @@ class Converter {
     for (const EngineReport& engine : report_.engines) {
       report_.converted_nodes += engine.nodes;
       report_.engine_flops += engine.flops;
+      report_.total_flops += engine.flops;
+    }
+  }
+
+  // Nodes without a reason are in an engine, or constant, which nothing computes in a run. Functions count where they were divided.
+  void count_native_flops(const ir::Graph& graph) {
+    for (const auto& node : graph.nodes()) {
+      if (!partition_.native_reasons.contains(node.get()) || partition_.callers.contains(node.get())) continue;
+      report_.total_flops += work_->runs(graph) * work_->of_node(*node);
     }
   }
 
@@ -330,7 +345,7 @@ class Converter {
     options.precision = options_.precision;
     options.signature_keys = options_.signature_keys;
     options.replace = options_.force;
-    const saved::WriteReport written = exporter::export_model(input_.model, input_.module, built, output, options);
+    const saved::WriteReport written = exporter::export_model(input_.model, input_.module, partition_, built, output, options);
     for (const std::string& name : written.dropped) report_.notes.push_back("not carried over: " + name);
   }
 
@@ -341,7 +356,10 @@ class Converter {
   plan::TimingCache cache_;
   partition::Partition partition_;
   std::unique_ptr<ir::Graph> measured_;
-  std::unordered_map<const ir::Node*, ir::Node*> measured_of_;
+  std::map<std::string, std::unique_ptr<ir::Graph>> measured_functions_;
+  MeasuredNodes measured_of_;
+  partition::TripCounts trips_;
+  std::unique_ptr<Work> work_;
   std::map<std::string, plan::Engine> engines_;
   std::map<std::string, std::string> engine_of_;  // the segment's name -> its engine's
   std::multimap<std::uint64_t, Decided> decided_;  // by kind

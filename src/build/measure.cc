@@ -57,7 +57,7 @@ Tensor made_up(DataType dtype, const Shape& shape) {
 
 }  // namespace
 
-SegmentTimes measure_segment(const ir::Graph& graph, Executable& executable, WeightsProvider& weights,
+SegmentTimes measure_segment(const ir::Graph& graph, Executable& executable, WeightsProvider& weights, const ir::Module& functions,
                              const runtime::KernelLookup& native_kernels, double budget_seconds) {
   SegmentTimes times;
   try {
@@ -71,6 +71,8 @@ SegmentTimes measure_segment(const ir::Graph& graph, Executable& executable, Wei
         fed.push_back(variable_handle(parameter->attr<std::string>("variable"), weights));
       } else if (parameter->attrs.has("variable")) {
         fed.push_back(weights.variable(parameter->attr<std::string>("variable")));
+      } else if (parameter->attrs.has("constant")) {
+        fed.push_back(parameter->attr<Tensor>("constant"));
       } else {
         fed.push_back(made_up(type.dtype, concrete(type.shape)));
       }
@@ -83,8 +85,7 @@ SegmentTimes measure_segment(const ir::Graph& graph, Executable& executable, Wei
           executable.run(views, allocator, nullptr);
         },
         budget_seconds);
-    ir::Module no_functions;
-    runtime::SessionServices services(no_functions, {}, {});
+    runtime::SessionServices services(functions, {}, {});
     const runtime::Executor native(graph, feeds, graph.outputs, {}, native_kernels);
     times.native_seconds = best_time([&] { native.run(fed, services, nullptr, nullptr); }, budget_seconds);
   } catch (const Error& error) {

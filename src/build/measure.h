@@ -16,8 +16,9 @@ struct SegmentTimes {
   std::string problem;  // why one could not be timed; empty when both were
 };
 
-// Runs both at the concrete shapes of `graph`'s parameters (unknown sizes as 1), each until `budget_seconds` are spent.
-SegmentTimes measure_segment(const ir::Graph& graph, Executable& executable, WeightsProvider& weights,
+// Runs both at the concrete shapes of `graph`'s parameters (unknown sizes as 1), each until `budget_seconds` are spent. `functions`
+// has those that the graph's loops run.
+SegmentTimes measure_segment(const ir::Graph& graph, Executable& executable, WeightsProvider& weights, const ir::Module& functions,
                              const runtime::KernelLookup& native_kernels, double budget_seconds);
 
 }  // namespace tenon::build

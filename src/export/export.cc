@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "export/graph_writer.h"
 #include "export/node_writer.h"
-#include "ops/tensorflow_ops.h"
 
 namespace tenon::exporter {
 namespace {
@@ -45,21 +45,28 @@ AttrValue list_of_shapes(const Values& values, Get get) {
 
 const ir::ValueType& type_of(const ir::Value& value) { return value.node->outputs.at(static_cast<std::size_t>(value.index)); }
 
+std::vector<const partition::SegmentPlan*> plans_of(const std::vector<BuiltSegment>& segments) {
+  std::vector<const partition::SegmentPlan*> plans;
+  for (const BuiltSegment& segment : segments) plans.push_back(segment.plan);
+  return plans;
+}
+
 class Exporter {
  public:
-  Exporter(const saved::Model& model, const ir::Module& module, const std::vector<BuiltSegment>& segments, const ExportOptions& options)
-      : model_(model), meta_graph_(model.meta_graphs.at(options.meta_graph)), module_(module), segments_(segments), options_(options) {
-    for (const BuiltSegment& segment : segments) {
-      for (const ir::Node* node : segment.plan->nodes) inside_[node] = segment.plan;
-      for (std::size_t i = 0; i < segment.plan->outputs.size(); ++i) {
-        engine_output_[segment.plan->outputs[i]] = {segment.plan, static_cast<int>(i)};
-      }
-    }
-  }
+  Exporter(const saved::Model& model, const ir::Module& module, const partition::Partition& partition,
+           const std::vector<BuiltSegment>& segments, const ExportOptions& options)
+      : model_(model),
+        meta_graph_(model.meta_graphs.at(options.meta_graph)),
+        module_(module),
+        partition_(partition),
+        segments_(segments),
+        options_(options),
+        index_(plans_of(segments)) {}
 
   saved::WriteReport write(const std::filesystem::path& output) {
-    find_kept();
+    name_changed_functions();
     write_main_graph();
+    write_changed_functions();
     write_functions();
     write_engines();
     saved::MetaGraphEdit edit;
@@ -86,11 +93,35 @@ class Exporter {
   }
 
  private:
-  // Everything stays except what engines compute and constants that only engines needed.
-  void find_kept() {
-    std::unordered_set<const ir::Node*> constants;
-    for (const BuiltSegment& segment : segments_) constants.insert(segment.plan->constants.begin(), segment.plan->constants.end());
-    const ir::Uses uses(*module_.main);
+  // Functions that engines are in, or in functions that their nodes run, are written under new names: whatever else names them
+  // keeps the original.
+  void name_changed_functions() {
+    std::unordered_set<const ir::Graph*> changed;
+    for (const BuiltSegment& segment : segments_) {
+      if (segment.plan->graph != module_.main.get()) changed.insert(segment.plan->graph);
+    }
+    for (std::size_t before = 0; before != changed.size();) {
+      before = changed.size();
+      for (const ir::Graph* function : partition_.functions) {
+        for (const auto& node : function->nodes()) {
+          if (!runs_natively(*node)) continue;
+          for (const partition::Call& call : partition::calls_of(*node)) {
+            if (changed.contains(partition::find_function(module_, call.function.name))) changed.insert(function);
+          }
+        }
+      }
+    }
+    for (const ir::Graph* function : partition_.functions) {
+      if (!changed.contains(function)) continue;
+      std::string name = function->name() + "_tenon";
+      for (int i = 1; meta_graph_.find_function(name) != nullptr; ++i) name = function->name() + "_tenon_" + std::to_string(i);
+      new_names_[function->name()] = name;
+    }
+  }
+
+  bool runs_natively(const ir::Node& node) const { return partition_.callers.contains(&node) && !index_.inside.contains(&node); }
+
+  void write_main_graph() {
     std::unordered_set<const ir::Node*> pinned;
     for (const ir::Signature& signature : module_.signatures) {
       for (const ir::Binding& output : signature.outputs) pinned.insert(output.value.node);
@@ -99,90 +130,83 @@ class Exporter {
     for (const saved::Collection& collection : meta_graph_.collections) {
       for (const std::string& name : collection.node_list) pinned.insert(module_.main->find(name.substr(0, name.find(':'))));
     }
-    const auto order = module_.main->topological_order();
-    for (auto it = order.rbegin(); it != order.rend(); ++it) {  // consumers first
-      const ir::Node* node = *it;
-      if (inside_.contains(node)) continue;
-      if (constants.contains(node) && !pinned.contains(node)) {
-        bool needed = !uses.control_of(node).empty() &&
-                      std::any_of(uses.control_of(node).begin(), uses.control_of(node).end(),
-                                  [&](const ir::Node* n) { return kept_.contains(n) || inside_.contains(n); });
-        for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) {
-          for (const ir::Uses::Use& use : uses.of({const_cast<ir::Node*>(node), i})) {
-            needed |= use.consumer != nullptr && kept_.contains(use.consumer);
-          }
-        }
-        if (!needed) continue;
-      }
-      kept_.insert(node);
-    }
-    // What no signature needs may read values that exist only inside an engine now; it goes, and what reads it.
-    for (const ir::Node* node : order) {
-      if (!kept_.contains(node)) continue;
-      const bool readable = std::all_of(node->inputs.begin(), node->inputs.end(), [&](const ir::Value& input) {
-        return kept_.contains(input.node) || engine_output_.contains(input);
-      });
-      if (!readable) kept_.erase(node);
+    const GraphWriter writer(*module_.main, false, index_, pinned);
+    nodes_ = written_nodes(*module_.main, writer);
+    for (const BuiltSegment& segment : segments_) {
+      if (segment.plan->graph == module_.main.get()) add_output_aliases(*segment.plan, writer);
     }
   }
 
-  // What a value is called outside its segment.
-  std::string outside_name(const ir::Value& value) const {
-    const auto engine = engine_output_.find(value);
-    if (engine != engine_output_.end()) {
-      const auto& [plan, index] = engine->second;
-      return index == 0 ? plan->name : plan->name + ":" + std::to_string(index);
-    }
-    return main_graph_name(value);
-  }
-
-  void write_main_graph() {
-    for (const auto& node : module_.main->nodes()) {
-      if (!kept_.contains(node.get())) continue;
-      saved::NodeDef def = write_node(*node, [&](const ir::Value& value) { return outside_name(value); });
-      // A control edge from inside a segment becomes one from its engine; from a constant that is gone it means nothing.
-      bool changed = false;
-      std::vector<std::string> inputs;
-      for (const std::string& input : def.inputs) {
-        const ir::Node* control = input.starts_with('^') ? module_.main->find(input.substr(1)) : nullptr;
-        const auto segment = control ? inside_.find(control) : inside_.end();
-        if (segment != inside_.end()) {
-          inputs.push_back("^" + segment->second->name);
-          changed = true;
-        } else if (control != nullptr && !kept_.contains(control)) {
-          changed = true;
-        } else {
-          inputs.push_back(input);
-        }
-      }
-      if (changed) {
-        def = def.edited();
-        def.inputs = std::move(inputs);
-      }
-      nodes_.push_back(std::move(def));
+  // The graph's nodes that stay, and its engines.
+  std::vector<saved::NodeDef> written_nodes(const ir::Graph& graph, const GraphWriter& writer) const {
+    std::vector<saved::NodeDef> nodes;
+    for (auto& [node, def] : writer.nodes()) {
+      if (runs_natively(*node)) rename_functions(*node, def);
+      nodes.push_back(std::move(def));
     }
     for (const BuiltSegment& segment : segments_) {
-      nodes_.push_back(engine_node(segment));
-      add_output_aliases(*segment.plan);
+      if (segment.plan->graph == &graph) nodes.push_back(engine_node(segment, writer));
+    }
+    return nodes;
+  }
+
+  void rename_functions(const ir::Node& node, saved::NodeDef& def) const {
+    std::map<std::string_view, std::vector<saved::FunctionRef>> by_attribute;
+    bool changed = false;
+    for (const partition::Call& call : partition::calls_of(node)) {
+      const auto it = new_names_.find(call.function.name);
+      changed |= it != new_names_.end();
+      by_attribute[call.attribute].push_back({it == new_names_.end() ? call.function.name : it->second, {}});
+    }
+    if (!changed) return;
+    def = def.edited();
+    for (auto& [attribute, functions] : by_attribute) {
+      if (!node.is("case")) {
+        saved::set_attr(def.attrs, attribute, AttrValue::of(std::move(functions.front())));
+        continue;
+      }
+      saved::AttrList list;
+      list.functions = std::move(functions);
+      saved::set_attr(def.attrs, attribute, AttrValue::of(std::move(list)));
     }
   }
 
-  saved::NodeDef engine_node(const BuiltSegment& segment) const {
+  void write_changed_functions() {
+    for (const ir::Graph* graph : partition_.functions) {
+      const auto name = new_names_.find(graph->name());
+      if (name == new_names_.end()) continue;
+      const saved::FunctionDef* original = meta_graph_.find_function(graph->name());
+      if (original == nullptr) fail(ErrorCode::kInternal, "function \"{}\" has no source; please report it", graph->name());
+      changed_functions_.push_back(changed_function(*graph, *original, name->second));
+    }
+  }
+
+  saved::FunctionDef changed_function(const ir::Graph& graph, const saved::FunctionDef& original, const std::string& name) const {
+    std::unordered_set<const ir::Node*> pinned;
+    for (const ir::Value& output : graph.outputs) pinned.insert(output.node);
+    for (const auto& [key, node] : original.control_ret) pinned.insert(graph.find(node));
+    const GraphWriter writer(graph, true, index_, pinned);
+    saved::FunctionDef function = original.edited();
+    function.name = name;
+    function.nodes = written_nodes(graph, writer);
+    function.ret.clear();
+    for (std::size_t i = 0; i < function.output_args.size(); ++i) {
+      function.ret.emplace_back(function.output_args[i].name, writer.value_name(graph.outputs.at(i)));
+    }
+    for (auto& [key, node] : function.control_ret) {
+      const ir::Node* target = graph.find(node);
+      if (target != nullptr) node = writer.control_name(*target);
+    }
+    return function;
+  }
+
+  saved::NodeDef engine_node(const BuiltSegment& segment, const GraphWriter& writer) const {
     const partition::SegmentPlan& plan = *segment.plan;
     const auto type = [](const ir::Value& value) -> const ir::ValueType& { return type_of(value); };
     saved::NodeDef def;
     def.name = plan.name;
     def.op = "TRTEngineOp";
-    for (const ir::Value& input : plan.inputs) def.inputs.push_back(outside_name(input));
-    std::set<std::string> controls;
-    for (const ir::Node* node : plan.nodes) {
-      for (const ir::Node* control : node->control_inputs) {
-        const auto other = inside_.find(control);
-        if (other == inside_.end() && kept_.contains(control)) controls.insert("^" + control->name);
-        if (other != inside_.end() && other->second != segment.plan) controls.insert("^" + other->second->name);
-      }
-    }
-    def.inputs.insert(def.inputs.end(), controls.begin(), controls.end());
+    def.inputs = writer.engine_inputs(plan);
     const auto set = [&](std::string_view name, AttrValue value) { saved::set_attr(def.attrs, name, std::move(value)); };
     set("InT", list_of_types(plan.inputs, type));
     set("OutT", list_of_types(plan.outputs, type));
@@ -220,31 +244,30 @@ class Exporter {
   }
 
   // A signature's output that an engine computes keeps its tensor name through an identity of the original node's name.
-  void add_output_aliases(const partition::SegmentPlan& plan) {
+  void add_output_aliases(const partition::SegmentPlan& plan, const GraphWriter& writer) {
     std::set<std::string> done;
     for (const ir::Signature& signature : module_.signatures) {
       for (const ir::Binding& output : signature.outputs) {
-        const auto segment = inside_.find(output.value.node);
-        if (segment == inside_.end() || segment->second != &plan || !done.insert(output.value.node->name).second) continue;
-        add_alias(*output.value.node);
+        const auto segment = index_.inside.find(output.value.node);
+        if (segment == index_.inside.end() || segment->second != &plan || !done.insert(output.value.node->name).second) continue;
+        add_alias(*output.value.node, writer);
       }
     }
   }
 
-  void add_alias(ir::Node& node) {
+  void add_alias(ir::Node& node, const GraphWriter& writer) {
     saved::NodeDef def;
     def.name = node.name;
     def.op = "IdentityN";
     saved::AttrList types;
     std::string last;
     for (int i = 0; i < static_cast<int>(node.outputs.size()); ++i) {
-      const auto engine = engine_output_.find(node.output(i));
-      if (engine != engine_output_.end()) last = outside_name(node.output(i));
+      if (index_.outputs.contains(node.output(i))) last = writer.value_name(node.output(i));
     }
     for (int i = 0; i < static_cast<int>(node.outputs.size()); ++i) {
       // Outputs that nobody outside reads have no tensor; any tensor of an engine stands in to keep the numbering.
-      const bool has = engine_output_.contains(node.output(i));
-      def.inputs.push_back(has ? outside_name(node.output(i)) : last);
+      const bool has = index_.outputs.contains(node.output(i));
+      def.inputs.push_back(has ? writer.value_name(node.output(i)) : last);
       types.types.push_back(has ? node.outputs[static_cast<std::size_t>(i)].dtype : alias_type(node));
     }
     saved::set_attr(def.attrs, "T", AttrValue::of(std::move(types)));
@@ -254,7 +277,7 @@ class Exporter {
   DataType alias_type(ir::Node& node) const {
     DataType dtype = DataType::kInvalid;
     for (int i = 0; i < static_cast<int>(node.outputs.size()); ++i) {
-      if (engine_output_.contains(node.output(i))) dtype = node.outputs[static_cast<std::size_t>(i)].dtype;
+      if (index_.outputs.contains(node.output(i))) dtype = node.outputs[static_cast<std::size_t>(i)].dtype;
     }
     return dtype;
   }
@@ -268,8 +291,10 @@ class Exporter {
       if (named.insert(name).second) work.push_back(name);
     };
     for (const saved::NodeDef& node : nodes_) collect_functions(node.attrs, name_function);
-    for (const saved::FunctionDef& function : native_segments_) {
-      for (const saved::NodeDef& node : function.nodes) collect_functions(node.attrs, name_function);
+    for (const auto* made : {&native_segments_, &changed_functions_}) {
+      for (const saved::FunctionDef& function : *made) {
+        for (const saved::NodeDef& node : function.nodes) collect_functions(node.attrs, name_function);
+      }
     }
     while (!work.empty()) {
       const std::string name = work.back();
@@ -281,7 +306,9 @@ class Exporter {
     for (const saved::FunctionDef& function : meta_graph_.graph.functions) {
       if (named.contains(function.name)) functions_.push_back(function);
     }
-    for (saved::FunctionDef& function : native_segments_) functions_.push_back(std::move(function));
+    for (auto* made : {&changed_functions_, &native_segments_}) {
+      for (saved::FunctionDef& function : *made) functions_.push_back(std::move(function));
+    }
   }
 
   template <class F>
@@ -308,7 +335,7 @@ class Exporter {
     const ValueName inner_name = [&](const ir::Value& value) -> std::string {
       const auto argument = arguments.find(value);
       if (argument != arguments.end()) return argument->second;
-      return value.node->name + ":" + result_name(value);
+      return function_body_name(value);
     };
     const std::unordered_set<const ir::Node*> inside = [&] {
       std::unordered_set<const ir::Node*> set(plan.nodes.begin(), plan.nodes.end());
@@ -318,7 +345,7 @@ class Exporter {
     const auto add = [&](const ir::Node* node) {
       saved::NodeDef def = write_node(*node, inner_name).edited();
       std::erase_if(def.inputs, [&](const std::string& input) {
-        return input.starts_with('^') && !inside.contains(module_.main->find(input.substr(1)));
+        return input.starts_with('^') && !inside.contains(plan.graph->find(input.substr(1)));
       });
       function.nodes.push_back(std::move(def));
     };
@@ -332,21 +359,6 @@ class Exporter {
       function.output_args.push_back(std::move(arg));
     }
     return function;
-  }
-
-  static std::string result_name(const ir::Value& value) {
-    const std::string& op_type = value.node->origin.op_type;
-    const ops::TensorflowOp* op = ops::TensorflowOp::find(op_type);
-    ir::Attrs attrs = value.node->attrs;
-    if (op_type == "IdentityN" && value.node->origin.node_def.empty()) {
-      return "output:" + std::to_string(value.index);
-    }
-    const std::string name = op ? op->result_name(attrs, value.index) : std::string();
-    if (name.empty()) {
-      fail(ErrorCode::kInternal, "{}: result {} has no name in TensorFlow's op table; please report it", value.node->describe(),
-           value.index);
-    }
-    return name;
   }
 
   // Engines become assets; an initializer hands each file to its resource, as TF-TRT does.
@@ -418,14 +430,15 @@ class Exporter {
   const saved::Model& model_;
   const saved::MetaGraph& meta_graph_;
   const ir::Module& module_;
+  const partition::Partition& partition_;
   const std::vector<BuiltSegment>& segments_;
   const ExportOptions& options_;
-  std::unordered_map<const ir::Node*, const partition::SegmentPlan*> inside_;
-  std::unordered_map<ir::Value, std::pair<const partition::SegmentPlan*, int>, ir::ValueHash> engine_output_;
-  std::unordered_set<const ir::Node*> kept_;
+  const SegmentIndex index_;
+  std::map<std::string, std::string> new_names_;  // of changed functions, by their original name
   mutable std::map<std::string, Stored> stored_;  // by the engine's name
   std::vector<saved::NodeDef> nodes_;
   std::vector<saved::FunctionDef> native_segments_;
+  std::vector<saved::FunctionDef> changed_functions_;
   std::vector<saved::FunctionDef> functions_;
   std::vector<saved::AssetFileDef> assets_;
   std::vector<saved::AssetContent> contents_;
@@ -434,9 +447,9 @@ class Exporter {
 
 }  // namespace
 
-saved::WriteReport export_model(const saved::Model& model, const ir::Module& module, const std::vector<BuiltSegment>& segments,
-                                const std::filesystem::path& output, const ExportOptions& options) {
-  return Exporter(model, module, segments, options).write(output);
+saved::WriteReport export_model(const saved::Model& model, const ir::Module& module, const partition::Partition& partition,
+                                const std::vector<BuiltSegment>& segments, const std::filesystem::path& output, const ExportOptions& options) {
+  return Exporter(model, module, partition, segments, options).write(output);
 }
 
 }  // namespace tenon::exporter

@@ -29,10 +29,12 @@ struct ExportOptions {
 };
 
 // Writes the converted model. Node names, signatures and the variables' restore graph stay to the letter; source NodeDefs are
-// copied, with new names where a call was inlined. Engines are assets "trt-serialized-engine.<engine's name>",
-// loaded by initializer ops (TF-TRT behaviour 3.7), each once however many nodes it serves; variables stay in the bundle and reach the native segments as resource inputs. The object graph is
+// copied, with new names where a call was inlined. Engines are assets "trt-serialized-engine.<engine's name>", loaded by
+// initializer ops (TF-TRT behaviour 3.7), each once however many nodes it serves; variables stay in the bundle and reach the native
+// segments as resource inputs. Functions that engines are in are written under new names, which the nodes of `partition.callers`
+// name; whatever else names them keeps the original. The object graph is
 // dropped, and with it fingerprint and Keras metadata. Throws as saved::write does.
-saved::WriteReport export_model(const saved::Model& model, const ir::Module& module, const std::vector<BuiltSegment>& segments,
-                                const std::filesystem::path& output, const ExportOptions& options);
+saved::WriteReport export_model(const saved::Model& model, const ir::Module& module, const partition::Partition& partition,
+                                const std::vector<BuiltSegment>& segments, const std::filesystem::path& output, const ExportOptions& options);
 
 }  // namespace tenon::exporter

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "base/error.h"
+#include "ops/tensorflow_ops.h"
 #include "savedmodel/decode.h"
 
 namespace tenon::exporter {
@@ -39,7 +40,23 @@ saved::NodeDef synthesize(const ir::Node& node) {
   return def;
 }
 
+std::string result_name(const ir::Value& value) {
+  const std::string& op_type = value.node->origin.op_type;
+  if (op_type == "IdentityN" && value.node->origin.node_def.empty()) return "output:" + std::to_string(value.index);
+  if (value.node->is("trt_engine_op")) return "out_tensor:" + std::to_string(value.index);
+  const ops::TensorflowOp* op = ops::TensorflowOp::find(op_type);
+  const std::string name = op ? op->result_name(value.node->attrs, value.index) : std::string();
+  if (name.empty()) {
+    fail(ErrorCode::kInternal, "{}: result {} has no name in TensorFlow's op table; please report it", value.node->describe(), value.index);
+  }
+  return name;
+}
+
 }  // namespace
+
+std::string function_body_name(const ir::Value& value) {
+  return value.node->is("parameter") ? value.node->name : value.node->name + ":" + result_name(value);
+}
 
 std::string main_graph_name(const ir::Value& value) {
   return value.index == 0 ? value.node->name : value.node->name + ":" + std::to_string(value.index);

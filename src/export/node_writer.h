@@ -19,4 +19,7 @@ saved::NodeDef write_node(const ir::Node& node, const ValueName& value_name);
 // "node:index", index 0 left out, as main graphs have it.
 std::string main_graph_name(const ir::Value& value);
 
+// "node:result:index", or an argument's name, as function bodies have it. Throws kInternal for an op that TensorFlow's table lacks.
+std::string function_body_name(const ir::Value& value);
+
 }  // namespace tenon::exporter

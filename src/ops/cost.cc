@@ -62,7 +62,8 @@ double attention(const ir::Node& node) {
 }
 
 bool moves_data(const ir::Node& node) {
-  return any_of(node, {"const", "parameter", "placeholder", "identity", "reshape", "squeeze", "expand_dims", "transpose", "concat",
+  return node.op->name.starts_with("tensor_list_") ||
+         any_of(node, {"const", "parameter", "placeholder", "identity", "reshape", "squeeze", "expand_dims", "transpose", "concat",
                        "pack", "unpack", "split", "split_v", "slice", "strided_slice", "gather", "gather_nd", "pad", "mirror_pad",
                        "tile", "broadcast_to", "cast", "fill", "shape", "space_to_batch", "batch_to_space", "space_to_depth",
                        "depth_to_space", "reverse", "read_variable", "ensure_shape", "zeros_like", "ones_like", "resource_gather"});

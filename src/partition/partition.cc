@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "ops/registry.h"
+#include "ops/tensorflow_ops.h"
 #include "partition/group_graph.h"
 
 namespace tenon::partition {
@@ -17,22 +18,59 @@ bool is_uncounted(const ir::Node& node) {
   return op == "Identity" || op == "IdentityN" || op == "Snapshot" || op == "StopGradient";
 }
 
-std::string variable_name(const ir::Node& handle) {
-  std::string shared = handle.attr_or<std::string>("shared_name", {});
-  return shared.empty() ? handle.name : shared;
+// A function whose every value has a name in TensorFlow's way can be written again.
+bool can_be_written(const ir::Graph& function) {
+  return std::all_of(function.nodes().begin(), function.nodes().end(), [](const auto& node) {
+    const bool known = node->is("parameter") || node->is("trt_engine_op") || ops::TensorflowOp::find(node->origin.op_type) != nullptr;
+    return known && !node->op->is(ir::kControlFlow);
+  });
 }
 
-const ir::Node& handle_behind(ir::Value value) {
-  while (value.node->is("identity") && value.index < static_cast<int>(value.node->inputs.size())) {
-    value = value.node->inputs[static_cast<std::size_t>(value.index)];
+// What all graphs of a model share.
+struct Shared {
+  Shared(const ir::Module& m, const Backend& b, const PartitionOptions& o)
+      : module(m), backend(b), options(o), frozen(frozen_variables(m)), arguments(known_arguments(m, frozen)) {}
+
+  // A converted model that is converted again holds engines already; theirs keep their names.
+  std::string free_name() {
+    std::string name;
+    do {
+      name = fmt::format("TRTEngineOp_000_{:03}", next_name++);
+    } while (taken_names.contains(name));
+    return name;
   }
-  return *value.node;
-}
+
+  void find_taken_names() {
+    const auto take = [&](const ir::Graph& graph) {
+      for (const auto& node : graph.nodes()) {
+        const std::size_t last = node->name.rfind("TRTEngineOp_");
+        if (last != std::string::npos) taken_names.insert(node->name.substr(last));
+      }
+    };
+    take(*module.main);
+    for (const auto& [name, function] : module.functions) take(*function);
+  }
+
+  const ir::Module& module;
+  const Backend& backend;
+  const PartitionOptions& options;
+  const NodeSet frozen;
+  const KnownArguments arguments;
+  std::set<std::string> taken_names;
+  int next_name = 0;
+};
 
 class Partitioner {
  public:
-  Partitioner(const ir::Module& module, const Backend& backend, const PartitionOptions& options)
-      : module_(module), backend_(backend), options_(options), uses_(*module.main), frozen_(frozen_variables(module)) {}
+  Partitioner(Shared& shared, const ir::Graph& graph, Partition& result)
+      : shared_(shared),
+        module_(shared.module),
+        graph_(graph),
+        is_main_(&graph == shared.module.main.get()),
+        backend_(shared.backend),
+        options_(shared.options),
+        uses_(graph),
+        result_(result) {}
 
   std::vector<SegmentPlan> lone_nodes(const std::function<bool(const ir::Node&)>& wanted) {
     wanted_ = &wanted;
@@ -50,10 +88,10 @@ class Partitioner {
     return plans;
   }
 
-  Partition run() {
+  // Adds the graph's segments and reasons to the result.
+  void run() {
     find_needed();
     find_initializing();
-    find_taken_names();
     classify();
     if (options_.minimum_segment_size != -1) {
       groups_ = GroupGraph(order_.size());
@@ -61,22 +99,51 @@ class Partitioner {
       groups_.merge_along(edges_);  // levels part groups that could be one
     }
     collect();
-    return std::move(result_);
+  }
+
+  // The functions that native nodes run.
+  std::vector<const ir::Graph*> called() const {
+    std::vector<const ir::Graph*> functions;
+    for (const ir::Node* node : order_) {
+      if (loop_members_.contains(node) || initializing_.contains(node) || node->is("call")) continue;
+      const std::vector<Call> calls = calls_of(*node);
+      const auto cannot = [&](const Call& call) {
+        const ir::Graph* function = find_function(module_, call.function.name);
+        return function == nullptr || (call.function.attrs && call.function.attrs->size() > 0) || !can_be_written(*function);
+      };
+      if (calls.empty() || std::any_of(calls.begin(), calls.end(), cannot)) continue;
+      result_.callers.insert(node);
+      for (const Call& call : calls) functions.push_back(find_function(module_, call.function.name));
+    }
+    return functions;
   }
 
  private:
-  void find_needed() {
-    std::vector<const ir::Node*> work;
+  void find_roots(std::vector<const ir::Node*>& work) {
+    if (!is_main_) {
+      for (const ir::Node* parameter : graph_.parameters) fed_.insert(parameter);
+      for (const ir::Value& output : graph_.outputs) {
+        work.push_back(output.node);
+        results_.insert(output);
+      }
+      work.insert(work.end(), graph_.control_outputs.begin(), graph_.control_outputs.end());
+      return;
+    }
     for (const ir::Signature& signature : module_.signatures) {
       for (const ir::Binding& output : signature.outputs) {
         if (!output.value) continue;
         work.push_back(output.value.node);
-        signature_outputs_.insert(output.value);
+        results_.insert(output.value);
       }
       for (const ir::Binding& input : signature.inputs) {
         if (input.value) fed_.insert(input.value.node);
       }
     }
+  }
+
+  void find_needed() {
+    std::vector<const ir::Node*> work;
+    find_roots(work);
     while (!work.empty()) {
       const ir::Node* node = work.back();
       work.pop_back();
@@ -85,7 +152,7 @@ class Partitioner {
       for (const ir::Value& input : node->inputs) work.push_back(input.node);
       for (const ir::Node* control : node->control_inputs) work.push_back(control);
     }
-    for (ir::Node* node : module_.main->topological_order()) {
+    for (ir::Node* node : graph_.topological_order()) {
       if (result_.needed.contains(node)) order_.push_back(node);
     }
     for (std::size_t i = 0; i < order_.size(); ++i) position_[order_[i]] = static_cast<int>(i);
@@ -93,7 +160,7 @@ class Partitioner {
 
   // What the initializer runs must stay in the graph.
   void find_initializing() {
-    if (module_.init == nullptr) return;
+    if (!is_main_ || module_.init == nullptr) return;
     std::vector<const ir::Node*> work{module_.init};
     while (!work.empty()) {
       const ir::Node* node = work.back();
@@ -107,15 +174,22 @@ class Partitioner {
   bool derives_from_constants(const ir::Node& node) const {
     if (fed_.contains(&node)) return false;
     if (node.is("const")) return true;
-    if (node.origin.op_type == "ReadVariableOp") return !node.inputs.empty() && frozen_.contains(&handle_behind(node.inputs[0]));
+    if (node.origin.op_type == "ReadVariableOp") return !node.inputs.empty() && !known(node.inputs[0]).variable.empty();
     if (node.is("identity") && node.inputs.size() == 1 && node.inputs[0].node->is("ref_variable")) {  // how TF1 reads a variable
-      return frozen_.contains(node.inputs[0].node);
+      return shared_.frozen.contains(node.inputs[0].node);
     }
     if (node.op->traits != ir::kPure || node.op->evaluate == nullptr || node.inputs.empty() || node.outputs.empty()) return false;
     for (const ir::ValueType& type : node.outputs) {
       if (type.dtype == DataType::kResource || type.dtype == DataType::kVariant || type.dtype == DataType::kInvalid) return false;
     }
-    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const ir::Value& v) { return constant_.contains(v.node); });
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const ir::Value& v) { return constant_.contains(v.node) || is_known_argument(v); });
+  }
+
+  Known known(const ir::Value& value) const { return known_value(value, shared_.frozen, shared_.arguments); }
+
+  // What is passed to a function is an input of its segments also when it is known, but nothing to wait for.
+  bool is_known_argument(const ir::Value& value) const {
+    return value.node->is("parameter") && value.node->outputs[0].dtype != DataType::kResource && shared_.arguments.contains(value.node);
   }
 
   // Loops that the backend takes, with the tensor lists around them: lists never cross a segment's border.
@@ -179,6 +253,7 @@ class Partitioner {
   }
 
   std::string why_native(const ir::Node& node, const std::set<std::string>& denied) const {
+    if (!is_main_ && node.is("parameter")) return "argument of a function";
     if (fed_.contains(&node) || node.op->is(ir::kSource)) return "input of a signature";
     if (denied.contains(node.origin.op_type)) return "its op type is on the deny list";
     if (initializing_.contains(&node)) return "the initializer runs it too";
@@ -190,7 +265,7 @@ class Partitioner {
         })) {
       return "it passes on a resource";
     }
-    if (node.is("identity") && is_signature_output(node)) return "it carries the name of a signature's output";
+    if (is_main_ && node.is("identity") && is_signature_output(node)) return "it carries the name of a signature's output";
     if (node.op->is(ir::kControlFlow)) return "TF1 control flow is run by the host executor";
     if (loop_members_.contains(&node)) return {};
     if (const auto it = loop_reasons_.find(&node); it != loop_reasons_.end()) return it->second;
@@ -202,7 +277,7 @@ class Partitioner {
 
   bool is_signature_output(const ir::Node& node) const {
     for (int i = 0; i < static_cast<int>(node.outputs.size()); ++i) {
-      if (signature_outputs_.contains({const_cast<ir::Node*>(&node), i})) return true;
+      if (results_.contains({const_cast<ir::Node*>(&node), i})) return true;
     }
     return false;
   }
@@ -258,29 +333,9 @@ class Partitioner {
         for (const ir::Node* node : plan.nodes) result_.native_reasons[node] = reason;
         continue;
       }
-      plan.name = free_name();
+      plan.name = shared_.free_name();
       result_.segments.push_back(std::move(plan));
     }
-  }
-
-  // A converted model that is converted again holds engines already; theirs keep their names.
-  std::string free_name() {
-    std::string name;
-    do {
-      name = fmt::format("TRTEngineOp_000_{:03}", next_name_++);
-    } while (taken_names_.contains(name));
-    return name;
-  }
-
-  void find_taken_names() {
-    const auto take = [&](const ir::Graph& graph) {
-      for (const auto& node : graph.nodes()) {
-        const std::size_t last = node->name.rfind("TRTEngineOp_");
-        if (last != std::string::npos) taken_names_.insert(node->name.substr(last));
-      }
-    };
-    take(*module_.main);
-    for (const auto& [name, function] : module_.functions) take(*function);
   }
 
   std::string why_dropped(const SegmentPlan& plan) const {
@@ -306,6 +361,7 @@ class Partitioner {
 
   SegmentPlan make_plan(const std::vector<ir::Node*>& nodes) {
     SegmentPlan plan;
+    plan.graph = &graph_;
     plan.nodes = nodes;
     const NodeSet inside(nodes.begin(), nodes.end());
     NodeSet copied;
@@ -330,10 +386,11 @@ class Partitioner {
     }
     std::sort(plan.constants.begin(), plan.constants.end(),
               [&](const ir::Node* a, const ir::Node* b) { return position_.at(a) < position_.at(b); });
+    for (const ir::Value& input : plan.inputs) plan.known.push_back(known_to_engine(input, plan));
     for (ir::Node* node : nodes) {
       for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) {
         const ir::Value value = node->output(i);
-        bool outside = signature_outputs_.contains(value);
+        bool outside = results_.contains(value);
         for (const ir::Uses::Use& use : uses_.of(value)) {
           outside |= use.consumer != nullptr && result_.needed.contains(use.consumer) && !inside.contains(use.consumer);
         }
@@ -343,24 +400,36 @@ class Partitioner {
     return plan;
   }
 
+  Known known_to_engine(const ir::Value& input, const SegmentPlan& plan) const {
+    const ir::Node& source = *behind_identities(input).node;
+    if (input.node->is("ref_variable")) {  // only constants read a TF1 variable that is frozen; what reads another one is no constant
+      const bool read_by_constant = std::any_of(plan.constants.begin(), plan.constants.end(), [&](const ir::Node* n) {
+        return std::find(n->inputs.begin(), n->inputs.end(), input) != n->inputs.end();
+      });
+      return read_by_constant ? known(input) : Known{};
+    }
+    if (source.origin.op_type == "VarHandleOp" || source.is("parameter")) return known(input);
+    return {};
+  }
+
+  Shared& shared_;
   const ir::Module& module_;
+  const ir::Graph& graph_;
+  const bool is_main_;
   const Backend& backend_;
   const PartitionOptions& options_;
   const ir::Uses uses_;
-  const NodeSet frozen_;
-  Partition result_;
+  Partition& result_;
   NodeSet fed_;
   NodeSet constant_;
   NodeSet candidate_;
   NodeSet loop_members_;
   std::unordered_map<const ir::Node*, std::string> loop_reasons_;
-  std::unordered_set<ir::Value, ir::ValueHash> signature_outputs_;
+  std::unordered_set<ir::Value, ir::ValueHash> results_;  // what the graph gives to its caller
   std::vector<ir::Node*> order_;
   std::unordered_map<const ir::Node*, int> position_;
   const std::function<bool(const ir::Node&)>* wanted_ = nullptr;  // null: every node is looked at
   NodeSet initializing_;
-  std::set<std::string> taken_names_;
-  int next_name_ = 0;
   GroupGraph groups_{0};
   std::vector<std::pair<int, int>> edges_;  // between candidates
 };
@@ -372,13 +441,28 @@ Partition partition(const ir::Module& module, const Backend& backend, const Part
     fail(ErrorCode::kInvalidArgument, "minimum segment size must be positive, or -1 for no engines; it is {}",
          options.minimum_segment_size);
   }
-  return Partitioner(module, backend, options).run();
+  Shared shared(module, backend, options);
+  shared.find_taken_names();
+  Partition result;
+  std::vector<const ir::Graph*> graphs{module.main.get()};
+  std::unordered_set<const ir::Graph*> seen(graphs.begin(), graphs.end());
+  for (std::size_t i = 0; i < graphs.size(); ++i) {
+    Partitioner partitioner(shared, *graphs[i], result);
+    partitioner.run();
+    for (const ir::Graph* function : partitioner.called()) {
+      if (seen.insert(function).second) graphs.push_back(function);
+    }
+  }
+  result.functions.assign(graphs.begin() + 1, graphs.end());
+  return result;
 }
 
 std::vector<SegmentPlan> lone_nodes(const ir::Module& module, const Backend& backend,
                                     const std::function<bool(const ir::Node&)>& wanted) {
   const PartitionOptions options;
-  return Partitioner(module, backend, options).lone_nodes(wanted);
+  Shared shared(module, backend, options);
+  Partition result;
+  return Partitioner(shared, *module.main, result).lone_nodes(wanted);
 }
 
 void dissolve(Partition& partition, std::size_t segment, const std::string& reason) {
@@ -397,14 +481,9 @@ Segment extract(const SegmentPlan& plan) {
     parameter->attrs.set("shape", type.shape);
     parameter->attrs.set("index", static_cast<std::int64_t>(i));
     parameter->outputs[0] = type;
-    const ir::Node& source = handle_behind(input);
-    // Only constants read a TF1 variable that is frozen; what reads another one is no constant.
-    const bool frozen_reference = input.node->is("ref_variable") && std::any_of(plan.constants.begin(), plan.constants.end(), [&](const ir::Node* n) {
-      return std::find(n->inputs.begin(), n->inputs.end(), input) != n->inputs.end();
-    });
-    if (frozen_reference || (type.dtype == DataType::kResource && source.origin.op_type == "VarHandleOp")) {
-      parameter->attrs.set("variable", variable_name(source));
-    }
+    const Known& known = plan.known[i];
+    if (!known.variable.empty()) parameter->attrs.set("variable", known.variable);
+    if (known.constant.valid()) parameter->attrs.set("constant", known.constant);
     segment.graph->parameters.push_back(parameter);
     values[input] = parameter->output();
   }

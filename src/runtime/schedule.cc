@@ -17,7 +17,10 @@ constexpr int kTaken = -2;
 
 // A read whose value nobody wants does nothing. Functions of TensorFlow 2 let their results wait for all their reads, those that
 // an engine has made superfluous among them.
-bool is_idle_read(const ir::Node& node) { return node.is("read_variable") && !node.inputs.empty() && node.inputs[0].node->is("var_handle"); }
+bool is_idle_read(const ir::Node& node) {
+  if (!node.is("read_variable") || node.inputs.empty()) return false;
+  return node.inputs[0].node->is("var_handle") || node.inputs[0].node->is("parameter");
+}
 
 Needed needed_nodes(const ir::Graph& graph, const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
                     const std::vector<ir::Node*>& targets) {
@@ -34,7 +37,11 @@ Needed needed_nodes(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
   };
   for (const ir::Value& fetch : fetches) want(fetch);
   for (const ir::Node* target : targets) {
-    if (needed.insert(target).second) work.push_back(target);
+    if (is_idle_read(*target)) {
+      if (idle.insert(target).second) work.push_back(target);
+    } else if (needed.insert(target).second) {
+      work.push_back(target);
+    }
   }
   while (!work.empty()) {
     const ir::Node* node = work.back();

@@ -1,6 +1,9 @@
-"""One peer with one network in a process of its own: reads "seconds" lines, runs that long, answers with the times in ms.
+"""One peer with one network in a process of its own. Not called by hand; bench/peers/workers.py starts it.
 
-Not called by hand; bench/peers/compare.py starts it.
+    python bench/peers/worker.py PEER DIR NETWORK THREADS
+
+Reads one JSON command a line, answers with one JSON line: {"prepare": BATCH} warms up and gives {"result": sum of the outputs'
+magnitudes}; {"run": BATCH, "seconds": S} makes one call, then calls for S seconds and gives their times in ms.
 """
 import json
 import os
@@ -12,92 +15,137 @@ def by_prefix(feeds, name):
     return next(value for key, value in feeds.items() if name.startswith(key))
 
 
-def tensorflow_call(root, name, feeds, threads, xla):
+class TensorFlow:
+    """One frozen function serves all batches; XLA compiles it once for each."""
+
+    def __init__(self, root, name, threads, xla=False):
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        self.loaded = tf.saved_model.load(f"{root}/{name}")  # owns the variables for as long as the function is used
+        self.frozen = convert_variables_to_constants_v2(self.loaded.signatures["serving_default"])
+        self.function = tf.function(lambda *a: self.frozen(*a), jit_compile=True) if xla else self.frozen
+
+    def call(self, feeds):
+        import numpy as np
+        import tensorflow as tf
+        arguments = [tf.constant(by_prefix(feeds, t.name)) for t in self.frozen.inputs]
+        return lambda: [np.asarray(t) for t in tf.nest.flatten(self.function(*arguments))]
+
+
+class Xla(TensorFlow):
+    def __init__(self, root, name, threads):
+        super().__init__(root, name, threads, xla=True)
+
+
+class OpenVino:
+    def __init__(self, root, name, threads):
+        self.path, self.threads = f"{root}/{name}.pb", threads
+
+    def call(self, feeds):
+        import openvino as ov
+        model = ov.convert_model(self.path)
+        model.reshape({i.any_name: ov.PartialShape(list(by_prefix(feeds, i.any_name).shape)) for i in model.inputs})
+        settings = {"INFERENCE_NUM_THREADS": self.threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = ov.Core().compile_model(model, "CPU", settings)
+        request = compiled.create_infer_request()
+        arguments = {i.any_name: by_prefix(feeds, i.any_name) for i in compiled.inputs}
+        return lambda: list(request.infer(arguments).values())
+
+
+class OnnxRuntime:
+    def __init__(self, root, name, threads):
+        import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.session = onnxruntime.InferenceSession(f"{root}/{name}.onnx", options)
+
+    def call(self, feeds):
+        arguments = {i.name: by_prefix(feeds, i.name) for i in self.session.get_inputs()}
+        return lambda: self.session.run(None, arguments)
+
+
+class LiteRt:
+    def __init__(self, root, name, threads):
+        self.path, self.threads = f"{root}/{name}.tflite", threads
+
+    def call(self, feeds):
+        from ai_edge_litert.interpreter import Interpreter
+        interpreter = Interpreter(self.path, num_threads=self.threads)
+        fed = {}
+        for detail in interpreter.get_input_details():
+            fed[detail["index"]] = next(value for key, value in feeds.items() if key in detail["name"])
+            interpreter.resize_tensor_input(detail["index"], fed[detail["index"]].shape)
+        interpreter.allocate_tensors()
+        outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+        def call():
+            for index, value in fed.items():
+                interpreter.set_tensor(index, value)
+            interpreter.invoke()
+            return [interpreter.get_tensor(index) for index in outputs]
+        return call
+
+
+class Tenon:
+    """Each batch has the engine that was tuned for it (bench/peers/convert.py)."""
+
+    def __init__(self, root, name, threads):
+        import convert
+        self.path_for, self.threads = lambda batch: convert.converted_path(root, name, batch, threads), threads
+
+    def call(self, feeds):
+        import tenon
+        batch = len(next(iter(feeds.values())))
+        session = tenon.Session(self.path_for(batch), threads=self.threads)
+        slow = [engine.reason for engine in session.engines if not engine.loaded or engine.rebuilt]
+        if slow or not session.engines:
+            raise RuntimeError(f"the model does not run by its own engines: {slow}")
+        return lambda: list(session.run(feeds).values())
+
+
+PEERS = {"TensorFlow": TensorFlow, "XLA": Xla, "OpenVINO": OpenVino, "ONNX Runtime": OnnxRuntime, "LiteRT": LiteRt, "Tenon": Tenon}
+
+
+def magnitude(outputs):
     import numpy as np
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    loaded = tf.saved_model.load(f"{root}/{name}")  # owns the variables for as long as the function is used
-    frozen = convert_variables_to_constants_v2(loaded.signatures["serving_default"])
-    arguments = [tf.constant(by_prefix(feeds, t.name)) for t in frozen.inputs]
-    call = tf.function(lambda *a: frozen(*a), jit_compile=True) if xla else frozen
-    return lambda: [np.asarray(t) for t in tf.nest.flatten(call(*arguments))]
+    return float(sum(np.abs(np.asarray(output, np.float64)).sum() for output in outputs))
 
 
-def openvino_call(root, name, feeds, threads):
-    import openvino as ov
-    model = ov.convert_model(f"{root}/{name}.pb")
-    model.reshape({i.any_name: ov.PartialShape(list(by_prefix(feeds, i.any_name).shape)) for i in model.inputs})
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
-                                                      "INFERENCE_PRECISION_HINT": "f32"})
-    request = compiled.create_infer_request()
-    arguments = {i.any_name: by_prefix(feeds, i.any_name) for i in compiled.inputs}
-    return lambda: list(request.infer(arguments).values())
+def prepare(call):
+    for _ in range(2):
+        outputs = call()
+    return {"result": magnitude(outputs)}
 
 
-def onnxruntime_call(root, name, feeds, threads):
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(f"{root}/{name}.onnx", options)
-    arguments = {i.name: by_prefix(feeds, i.name) for i in session.get_inputs()}
-    return lambda: session.run(None, arguments)
-
-
-def litert_call(root, name, feeds, threads):
-    from ai_edge_litert.interpreter import Interpreter
-    interpreter = Interpreter(f"{root}/{name}.tflite", num_threads=threads)
-    find = lambda detail: next(value for key, value in feeds.items() if key in detail["name"])
-    for detail in interpreter.get_input_details():
-        interpreter.resize_tensor_input(detail["index"], find(detail).shape)
-    interpreter.allocate_tensors()
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def call():
-        for detail in inputs:
-            interpreter.set_tensor(detail["index"], find(detail))
-        interpreter.invoke()
-        return [interpreter.get_tensor(detail["index"]) for detail in outputs]
-    return call
-
-
-def tenon_call(root, name, feeds, threads):
-    import tenon
-    converted = f"{root}/{name}.tenon.{threads}"
-    if not os.path.isdir(converted):
-        shapes = {key: value.shape for key, value in feeds.items()}
-        tenon.convert(f"{root}/{name}", converted, shapes=shapes, threads=threads, timing_cache=f"{root}/timing_cache")
-    session = tenon.Session(converted, threads=threads)
-    return lambda: session.run(feeds)
-
-
-def make_call(peer, root, name, batch, threads):
-    from models import feeds as make_feeds
-    feeds = make_feeds(name, batch)
-    if peer in ("TensorFlow", "XLA"):
-        return tensorflow_call(root, name, feeds, threads, peer == "XLA")
-    return {"OpenVINO": openvino_call, "ONNX Runtime": onnxruntime_call, "LiteRT": litert_call, "Tenon": tenon_call}[peer](
-        root, name, feeds, threads)
+def run(call, seconds):
+    call()  # caches and threads as they are in the middle of work
+    times, end = [], time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - start) * 1e3)
+    return times
 
 
 def main():
-    peer, root, name, batch, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    peer, root, name, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print does not mix with the answers
-    call = make_call(peer, root, name, batch, threads)
-    for _ in range(3):
-        call()
-    print("ready", file=answers, flush=True)
+    from models import feeds
+    network, calls = PEERS[peer](root, name, threads), {}
     for line in sys.stdin:
-        times, end = [], time.perf_counter() + float(line)
-        while not times or time.perf_counter() < end:
-            start = time.perf_counter()
-            call()
-            times.append((time.perf_counter() - start) * 1e3)
-        print(json.dumps(times), file=answers, flush=True)
+        command = json.loads(line)
+        if "prepare" in command:
+            batch = command["prepare"]
+            calls[batch] = network.call(feeds(name, batch))
+            answer = prepare(calls[batch])
+        else:
+            answer = run(calls[command["run"]], command["seconds"])
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -79,11 +79,21 @@ def prepare(workers, batch, limit):
     return results
 
 
+# Ends by itself when its parent is gone.
+BUSY = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1000000):
+        pass
+"""
+
+
 class Neighbour:
     """A process that keeps one CPU busy while the context is entered."""
 
     def __init__(self):
-        self.process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        self.process = subprocess.Popen([sys.executable, "-c", BUSY])
         time.sleep(0.2)  # it starts up
         self.process.send_signal(signal.SIGSTOP)
 

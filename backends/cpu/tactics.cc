@@ -52,7 +52,8 @@ std::size_t TacticTuner::choose(const std::string& key, std::span<const Candidat
       time = seconds(i);
       if (options_.timing_cache) options_.timing_cache->insert(stamp_, timed, *time);
     }
-    if (time && *time < least) {
+    // Later candidates must be clearly faster: differences below that are noise.
+    if (time && *time < (i == 0 ? least : 0.98 * least)) {
       least = *time;
       best = i;
     }

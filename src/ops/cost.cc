@@ -49,6 +49,18 @@ double depthwise(const ir::Node& node) {
   return 2 * elements(node.outputs[0].shape) * from_end(filter, 4) * from_end(filter, 3);
 }
 
+// The first convolution's result has the size of its input over its strides.
+double convolution_then_depthwise(const ir::Node& node) {
+  const PartialShape& x = type_of(node, 0).shape;
+  const PartialShape& filter = type_of(node, 1).shape;
+  const PartialShape& second = type_of(node, 2).shape;
+  double pixels = elements(x) / std::max(1.0, from_end(x, 1));
+  for (const std::int64_t stride : node.attr_or<std::vector<std::int64_t>>("strides", {})) {
+    pixels /= static_cast<double>(std::max<std::int64_t>(1, stride));
+  }
+  return 2 * pixels * elements(filter) + 2 * elements(node.outputs[0].shape) * from_end(second, 4) * from_end(second, 3);
+}
+
 // Every element of the input meets every tap for every channel of the result.
 double transposed_convolution(const ir::Node& node) {
   const PartialShape& filter = type_of(node, 1).shape;
@@ -80,6 +92,7 @@ double flops(const ir::Node& node) {
   if (any_of(node, {"matmul", "batch_matmul", "fused_matmul"})) return matmul(node);
   if (any_of(node, {"conv2d", "conv3d", "fused_conv2d", "fused_conv3d"})) return convolution(node);
   if (any_of(node, {"depthwise_conv2d", "fused_depthwise_conv2d"})) return depthwise(node);
+  if (node.is("fused_conv2d_depthwise")) return convolution_then_depthwise(node);
   if (any_of(node, {"conv2d_transpose", "conv2d_backprop_input", "conv3d_backprop_input", "fused_conv2d_transpose"})) return transposed_convolution(node);
   if (node.is("attention")) return attention(node);
   return elements(node.outputs[0].shape);

@@ -206,6 +206,29 @@ std::int64_t ConvAttrs::output_size(int i, std::int64_t input, std::int64_t filt
   return room < 0 ? 0 : room / strides[d] + 1;
 }
 
+namespace {
+constexpr std::string_view kDepthwisePrefix = "depthwise_";
+}
+
+ConvDepthwiseAttrs ConvDepthwiseAttrs::parse(const ir::Attrs& attrs) {
+  ir::Attrs second;
+  for (const auto& [name, value] : attrs) {
+    if (name.starts_with(kDepthwisePrefix)) second.set(name.substr(kDepthwisePrefix.size()), value);
+  }
+  ConvDepthwiseAttrs result{ConvAttrs::parse(attrs, 2), ConvAttrs::parse(second, 2)};
+  if (result.conv.epilogue.residual != Residual::kNone || result.depthwise.epilogue.residual != Residual::kNone) {
+    fail(ErrorCode::kInvalidModel, "fused_conv2d_depthwise: residuals are not possible");
+  }
+  return result;
+}
+
+void ConvDepthwiseAttrs::store(ir::Attrs& attrs) const {
+  conv.store(attrs);
+  ir::Attrs second;
+  depthwise.store(second);
+  for (const auto& [name, value] : second) attrs.set(std::string(kDepthwisePrefix) + name, value);
+}
+
 MatMulAttrs MatMulAttrs::parse(const ir::Attrs& attrs) {
   return {attrs.get_or<bool>("transpose_a", false), attrs.get_or<bool>("transpose_b", false), Epilogue::parse(attrs)};
 }

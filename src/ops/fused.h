@@ -2,6 +2,8 @@
 //
 //   fused_conv2d            x [N,H,W,C], filter [kh,kw,C/groups,O], (bias [O]), (residual)
 //   fused_depthwise_conv2d  x [N,H,W,C], filter [kh,kw,C,multiplier], (bias [C*multiplier]), (residual)
+//   fused_conv2d_depthwise  x [N,H,W,C], filter [kh,kw,C,O], depthwise filter [kh,kw,O,1], (bias [O]), (depthwise bias [O]):
+//                           a convolution, then a depthwise one; see ConvDepthwiseAttrs
 //   fused_conv3d            x [N,D,H,W,C], filter [kd,kh,kw,C/groups,O], (bias), (residual)
 //   fused_conv2d_transpose  input_sizes (int32/int64: [N,H,W,O] or [H,W] of the result), filter [kh,kw,O,C], x [N,h,w,C], (bias), (residual)
 //   fused_matmul            a [...,M,K], b [...,K,N] or [K,N] for all batches, (bias [N]), (residual)
@@ -90,6 +92,18 @@ struct ConvAttrs {
   std::pair<std::int64_t, std::int64_t> pads_of(int i, std::int64_t input, std::int64_t filter) const;
   // Size of the result along spatial dim i; negative or zero when the window does not fit.
   std::int64_t output_size(int i, std::int64_t input, std::int64_t filter) const;
+};
+
+// A convolution of one group and the depthwise convolution after it, neither with a residual. The first has the attributes of
+// ConvAttrs, the second the same with "depthwise_" before their names.
+struct ConvDepthwiseAttrs {
+  ConvAttrs conv;
+  ConvAttrs depthwise;
+
+  // Throws kInvalidModel like ConvAttrs, and for residuals.
+  static ConvDepthwiseAttrs parse(const ir::Attrs& attrs);
+  void store(ir::Attrs& attrs) const;
+  int num_operands() const noexcept { return 3 + conv.epilogue.num_operands() + depthwise.epilogue.num_operands(); }
 };
 
 struct MatMulAttrs {

@@ -42,15 +42,10 @@ Dim output_channels(InferContext& ctx, const PartialShape& filter, int spatial, 
   return product;
 }
 
-void infer_window(InferContext& ctx, int spatial, bool depthwise) {
-  const ConvAttrs attrs = ConvAttrs::parse(ctx.attrs(), spatial);
-  ctx.expect_inputs(2 + attrs.epilogue.num_operands());
-  ctx.expect_rank(0, spatial + 2);
-  ctx.expect_rank(1, spatial + 2);
-  check_dtypes(ctx, 0);
-  const PartialShape& x = ctx.input_shape(0);
-  const PartialShape& filter = ctx.input_shape(1);
-  if (!x.known_rank()) return ctx.set_output(0, DataType::kFloat32, ctx.fresh_shape(spatial + 2));
+// The shape of a convolution's result, or of any image when `x` has no known rank.
+PartialShape window_result(InferContext& ctx, const ConvAttrs& attrs, const PartialShape& x, const PartialShape& filter, int spatial,
+                           bool depthwise) {
+  if (!x.known_rank()) return ctx.fresh_shape(spatial + 2);
   if (filter.known_rank() && x[spatial + 1].known() && filter[spatial].known()) {
     const std::int64_t channels = x[spatial + 1].size(), wanted = filter[spatial].size();
     const bool fits = depthwise ? channels == wanted : wanted > 0 && channels % wanted == 0;
@@ -61,7 +56,25 @@ void infer_window(InferContext& ctx, int spatial, bool depthwise) {
     result[i + 1] = filter.known_rank() ? spatial_output(ctx, attrs, i, x[i + 1], filter[i]) : ctx.fresh();
   }
   result[spatial + 1] = output_channels(ctx, filter, spatial, depthwise);
-  ctx.set_output(0, DataType::kFloat32, result);
+  return result;
+}
+
+void infer_window(InferContext& ctx, int spatial, bool depthwise) {
+  const ConvAttrs attrs = ConvAttrs::parse(ctx.attrs(), spatial);
+  ctx.expect_inputs(2 + attrs.epilogue.num_operands());
+  ctx.expect_rank(0, spatial + 2);
+  ctx.expect_rank(1, spatial + 2);
+  check_dtypes(ctx, 0);
+  ctx.set_output(0, DataType::kFloat32, window_result(ctx, attrs, ctx.input_shape(0), ctx.input_shape(1), spatial, depthwise));
+}
+
+void infer_conv_depthwise(InferContext& ctx) {
+  const ConvDepthwiseAttrs attrs = ConvDepthwiseAttrs::parse(ctx.attrs());
+  ctx.expect_inputs(attrs.num_operands());
+  for (int i = 0; i < 3; ++i) ctx.expect_rank(i, 4);
+  check_dtypes(ctx, 0);
+  const PartialShape middle = window_result(ctx, attrs.conv, ctx.input_shape(0), ctx.input_shape(1), 2, false);
+  ctx.set_output(0, DataType::kFloat32, window_result(ctx, attrs.depthwise, middle, ctx.input_shape(2), 2, true));
 }
 
 void infer_conv2d(InferContext& ctx) { infer_window(ctx, 2, false); }
@@ -149,6 +162,7 @@ std::int64_t filter_index(const Geometry& g, std::int64_t tap, std::int64_t in_i
   return (tap * g.group_in + in_in_group) * g.out_channels + out;
 }
 
+// `first` is the operand that the epilogue's own begin with.
 void apply_epilogue(EvalContext& ctx, const Epilogue& epilogue, int first, Tensor& result) {
   const std::int64_t channels = result.dim(result.rank() - 1);
   std::span<const float> bias, residual;
@@ -174,16 +188,13 @@ void check_operands(EvalContext& ctx, const Tensor& x, const Tensor& filter, int
   }
 }
 
-void evaluate_window(EvalContext& ctx, int spatial, Kind kind) {
-  const ConvAttrs attrs = ConvAttrs::parse(ctx.attrs(), spatial);
-  const Tensor& input = ctx.input(0);
-  const Tensor& filter = ctx.input(1);
+Tensor convolved(EvalContext& ctx, const ConvAttrs& attrs, const Tensor& input, const Tensor& filter, int spatial, Kind kind) {
   check_operands(ctx, input, filter, spatial);
   const Geometry g = geometry(ctx, attrs, input.shape(), filter, kind);
   Shape shape = input.shape();
   for (int i = 0; i < spatial; ++i) shape[i + 1] = g.out[static_cast<std::size_t>(3 - spatial + i)];
   shape[spatial + 1] = g.out_channels;
-  Tensor& result = ctx.allocate(0, DataType::kFloat32, shape);
+  Tensor result(DataType::kFloat32, shape);
   const auto x = input.flat<float>();
   const auto w = filter.flat<float>();
   std::vector<double> sums(static_cast<std::size_t>(result.num_elements()), 0.0);
@@ -199,7 +210,23 @@ void evaluate_window(EvalContext& ctx, int spatial, Kind kind) {
     }
   });
   std::copy(sums.begin(), sums.end(), result.flat<float>().begin());
+  return result;
+}
+
+void evaluate_window(EvalContext& ctx, int spatial, Kind kind) {
+  const ConvAttrs attrs = ConvAttrs::parse(ctx.attrs(), spatial);
+  Tensor result = convolved(ctx, attrs, ctx.input(0), ctx.input(1), spatial, kind);
   apply_epilogue(ctx, attrs.epilogue, 2, result);
+  ctx.set_output(0, std::move(result));
+}
+
+void evaluate_conv_depthwise(EvalContext& ctx) {
+  const ConvDepthwiseAttrs attrs = ConvDepthwiseAttrs::parse(ctx.attrs());
+  Tensor middle = convolved(ctx, attrs.conv, ctx.input(0), ctx.input(1), 2, Kind::kConv);
+  apply_epilogue(ctx, attrs.conv.epilogue, 3, middle);
+  Tensor result = convolved(ctx, attrs.depthwise, middle, ctx.input(2), 2, Kind::kDepthwise);
+  apply_epilogue(ctx, attrs.depthwise.epilogue, 3 + attrs.conv.epilogue.num_operands(), result);
+  ctx.set_output(0, std::move(result));
 }
 
 void evaluate_conv2d(EvalContext& ctx) { evaluate_window(ctx, 2, Kind::kConv); }
@@ -243,6 +270,7 @@ void evaluate_transpose(EvalContext& ctx) {
 constexpr ir::OpDef kOps[] = {
     {"fused_conv2d", infer_conv2d, evaluate_conv2d},
     {"fused_depthwise_conv2d", infer_depthwise, evaluate_depthwise},
+    {"fused_conv2d_depthwise", infer_conv_depthwise, evaluate_conv_depthwise},
     {"fused_conv3d", infer_conv3d, evaluate_conv3d},
     {"fused_conv2d_transpose", infer_transpose, evaluate_transpose},
 };

@@ -64,6 +64,7 @@ void optimize(ir::Graph& graph, const PipelineOptions& options, SymbolSource& sy
   run("fuse_attention", fuse_attention(graph));
   run("fuse_epilogue", fuse_epilogue(graph));
   run("fold_padding", fold_padding(graph));
+  run("fuse_depthwise", fuse_depthwise(graph));
   run("fuse_layer_norm_residual", fuse_layer_norm_residual(graph));
   run("fuse_elementwise", fuse_elementwise(graph));
   clean(graph, options, symbols, run);

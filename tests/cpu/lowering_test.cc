@@ -157,6 +157,19 @@ TEST(Lowering, RunTimeFilters) {
   check_case({"fused_depthwise_conv2d", {{2, 7, 8, 3}, {1, 3, 3, 2}}, {}, a});
 }
 
+TEST(Lowering, ConvolutionThenDepthwise) {
+  ir::Attrs a = attrs({{"strides", std::vector<std::int64_t>{1, 1}}, {"dilations", std::vector<std::int64_t>{1, 1}}, {"padding", std::string("VALID")},
+                       {"activation", std::string("swish")}, {"depthwise_strides", std::vector<std::int64_t>{2, 2}},
+                       {"depthwise_dilations", std::vector<std::int64_t>{1, 1}}, {"depthwise_padding", std::string("SAME")}});
+  const Tensor filter = random_tensor({1, 1, 5, 20}, 1), second = random_tensor({3, 3, 20, 1}, 2);
+  check_case({"fused_conv2d_depthwise", {{3, 9, 11, 5}}, {filter, second}, a});
+  a.set("depthwise_has_bias", true);
+  check_case({"fused_conv2d_depthwise", {{3, 9, 11, 5}}, {filter, second, random_tensor({20}, 3)}, a});
+  a.set("has_bias", true);
+  a.set("depthwise_activation", std::string("relu6"));
+  check_case({"fused_conv2d_depthwise", {{3, 9, 11, 5}}, {filter, second, random_tensor({20}, 3), random_tensor({20}, 4)}, a});
+}
+
 TEST(Lowering, GroupedConvolutions) {
   const ir::Attrs a = attrs({{"strides", std::vector<std::int64_t>{1, 1}}, {"dilations", std::vector<std::int64_t>{1, 1}}, {"padding", std::string("SAME")}});
   check_case({"fused_conv2d", {{2, 7, 8, 12}}, {random_tensor({3, 3, 4, 9}, 1)}, a});

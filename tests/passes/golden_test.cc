@@ -51,6 +51,7 @@ const std::map<std::string, PassFunction>& all_passes() {
       {"fold_padding", plain(fold_padding)},
       {"fuse_attention", plain(fuse_attention)},
       {"fuse_epilogue", plain(fuse_epilogue)},
+      {"fuse_depthwise", plain(fuse_depthwise)},
       {"fuse_elementwise", plain(fuse_elementwise)},
       {"optimize", [](ir::Graph& graph, SymbolSource& symbols) { optimize(graph, {}, symbols); }},
   };

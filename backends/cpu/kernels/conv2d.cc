@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/cpu/kernels/conv_parts.h"
 #include "backends/cpu/kernels/implicit_gemm.h"
 #include "backends/cpu/kernels/winograd.h"
 #include "base/error.h"
@@ -50,7 +51,9 @@ Window window_of(const Conv2dParams& p, int64_t height, int64_t width) {
   return w;
 }
 
-ImplicitGemm product_of(const Conv2dParams& p, int64_t batch, int64_t height, int64_t width, const ConvTactic& tactic,
+}  // namespace
+
+ImplicitGemm conv2d_product(const Conv2dParams& p, int64_t batch, int64_t height, int64_t width, const ConvTactic& tactic,
                         Isa isa) {
   ImplicitGemm product;
   product.window = window_of(p, height, width);
@@ -64,8 +67,6 @@ ImplicitGemm product_of(const Conv2dParams& p, int64_t batch, int64_t height, in
   product.isa = isa;
   return product;
 }
-
-}  // namespace
 
 bool conv2d_winograd_possible(const Conv2dParams& p) {
   return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
@@ -106,7 +107,7 @@ Conv2dPlan Conv2dPlan::make(const Conv2dParams& params, int64_t batch, int64_t h
                             const ConvTactic& tactic, Isa isa) {
   check(params);
   TENON_CHECK(batch >= 0 && height >= 0 && width >= 0);
-  ImplicitGemm product = product_of(params, batch, height, width, tactic, isa);
+  ImplicitGemm product = conv2d_product(params, batch, height, width, tactic, isa);
   choose_tactic(product);
   Conv2dPlan plan;
   plan.params_ = params;
@@ -123,7 +124,7 @@ Conv2dPlan Conv2dPlan::make(const Conv2dParams& params, int64_t batch, int64_t h
 size_t Conv2dPlan::scratch_size(int threads) const {
   if (params_.winograd)
     return winograd_scratch_size(params_, {batch_, height_, width_, output_h_, output_w_}, isa_, threads);
-  return cpu::scratch_size(product_of(params_, batch_, height_, width_, tactic_, isa_), threads);
+  return cpu::scratch_size(conv2d_product(params_, batch_, height_, width_, tactic_, isa_), threads);
 }
 
 void Conv2dPlan::run(const Conv2dArgs& args, ThreadTeam& team) const {
@@ -140,7 +141,7 @@ void Conv2dPlan::run(const Conv2dArgs& args, ThreadTeam& team) const {
   gemm.c = args.output;
   gemm.ldc = dense(params_.output_stride, params_.output_channels);
   gemm.scratch = args.scratch;
-  cpu::run(product_of(params_, batch_, height_, width_, tactic_, isa_), gemm, team);
+  cpu::run(conv2d_product(params_, batch_, height_, width_, tactic_, isa_), gemm, team);
 }
 
 std::vector<ConvTactic> conv2d_tactics(const Conv2dParams& params, int64_t batch, int64_t height, int64_t width, Isa isa) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/cpu/kernels/conv_parts.h"
 #include "backends/cpu/kernels/implicit_gemm.h"
 #include "base/error.h"
 
@@ -53,6 +54,31 @@ int64_t chunk_channels(const DepthwiseParams& p, int64_t width, int64_t tasks) {
 }
 
 }  // namespace
+
+bool depthwise_row_finishes(const DepthwiseParams& p) {
+  return TileEpilogue(p.epilogue).in_kernel && p.epilogue.residual == ResidualPlace::kNone;
+}
+
+DepthwiseRowArgs depthwise_row_form(const DepthwiseParams& p, int64_t width, int64_t output_w) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const TileEpilogue epilogue(p.epilogue);
+  const bool finishes = depthwise_row_finishes(p);
+  DepthwiseRowArgs form;
+  form.channels = outputs(p);
+  form.weight_stride = round_to_line(outputs(p));
+  form.in_w = width;
+  form.out_w = output_w;
+  form.kernel_h = p.kernel_h;
+  form.kernel_w = p.kernel_w;
+  form.stride_w = p.stride_w;
+  form.dilation_w = p.dilation_w;
+  form.pad_left = p.pad_left;
+  form.input_stride = p.multiplier == 1 ? dense(p.input_stride, p.channels) : outputs(p);
+  form.output_stride = dense(p.output_stride, outputs(p));
+  form.low = finishes ? epilogue.low : -kInfinity;
+  form.high = finishes ? epilogue.high : kInfinity;
+  return form;
+}
 
 size_t depthwise_packed_size(const DepthwiseParams& p, Isa) {
   return static_cast<size_t>(p.kernel_h * p.kernel_w * round_to_line(outputs(p))) * sizeof(float);
@@ -106,30 +132,16 @@ void DepthwisePlan::set_rows(const DepthwiseArgs& args, int64_t line, int64_t ch
 }
 
 void DepthwisePlan::run(const DepthwiseArgs& args, ThreadTeam& team) const {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const DepthwiseParams& p = params_;
   const IsaKernels& kernels = isa_kernels(isa_);
-  const TileEpilogue epilogue(p.epilogue);
   const int64_t lines = batch_ * output_h_, channels = outputs(p);
   const int64_t output_stride = dense(p.output_stride, channels), residual_stride = dense(p.residual_stride, channels);
   const float* all_residual = p.epilogue.residual == ResidualPlace::kNone ? nullptr : args.residual;
-  const bool fused = epilogue.in_kernel && !all_residual;
+  const bool fused = depthwise_row_finishes(p);
   const size_t slot_bytes = scratch_size(1);
   if (lines == 0 || output_w_ == 0 || channels == 0) return;
 
-  DepthwiseRowArgs form;
-  form.weight_stride = round_to_line(channels);
-  form.in_w = width_;
-  form.out_w = output_w_;
-  form.kernel_h = p.kernel_h;
-  form.kernel_w = p.kernel_w;
-  form.stride_w = p.stride_w;
-  form.dilation_w = p.dilation_w;
-  form.pad_left = p.pad_left;
-  form.input_stride = p.multiplier == 1 ? dense(p.input_stride, p.channels) : channels;
-  form.output_stride = output_stride;
-  form.low = fused ? epilogue.low : -kInfinity;
-  form.high = fused ? epilogue.high : kInfinity;
+  DepthwiseRowArgs form = depthwise_row_form(p, width_, output_w_);
   const int64_t chunks = (channels + chunk_ - 1) / chunk_;
   team.parallel(static_cast<int>(line_shares_ * chunks), [&](int task) {
     const int64_t share = task % line_shares_, channel = task / line_shares_ * chunk_;

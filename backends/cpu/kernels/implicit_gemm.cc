@@ -73,6 +73,12 @@ class Task {
     if (p.tactic.pack_a == kCopyLines) set_segments();
   }
 
+  // Makes `args.c` the place of this row and panel instead of the first ones.
+  void set_output_origin(int64_t row, int64_t panel) {
+    origin_row_ = row;
+    origin_column_ = panel * 2 * panels_.lanes;
+  }
+
   // The share of copying all of A that belongs to the rows [row0, row1).
   void copy_all(int64_t row0, int64_t row1) const {
     for (int64_t k0 = 0; k0 < p_.k; k0 += p_.tactic.k_block) {
@@ -182,7 +188,7 @@ class Task {
   void run_tile(TileArgs& tile, int64_t panel, int64_t row, int64_t rows, bool last) const {
     const int64_t column = panel * 2 * panels_.lanes, at = pixel(row);
     const float* residual = args_.residual ? args_.residual + at * args_.ldr + column : nullptr;
-    tile.c = args_.c + at * args_.ldc + column;
+    tile.c = args_.c + (at - origin_row_) * args_.ldc + (column - origin_column_);
     tile.residual = last && epilogue_.residual_in_kernel ? residual : nullptr;
     kernels_.tile[panels_.vectors(panel)][rows](tile);
     if (!last || epilogue_.in_kernel) return;
@@ -198,6 +204,7 @@ class Task {
   GemmArgs args_;
   float* scratch_;
   const int64_t* segment_offsets_ = nullptr;
+  int64_t origin_row_ = 0, origin_column_ = 0;
 };
 
 // Microseconds one core would need, roughly: enough to judge how many tasks are worth their hand-over.
@@ -323,6 +330,24 @@ void run(const ImplicitGemm& p, const GemmArgs& args, ThreadTeam& team) {
         .run(ms * units / m_shares * unit, (ms + 1) * units / m_shares * unit, ns * panels / n_shares,
              (ns + 1) * panels / n_shares);
   });
+}
+
+void run_part(const ImplicitGemm& p, const GemmArgs& args, const GemmPart& part) {
+  float* scratch = static_cast<float*>(args.scratch);
+  if (p.windows) {
+    Task task(p, args, 0, scratch);
+    const RowTiles tiles = row_tiles(p, isa_kernels(p.isa));
+    task.set_output_origin(part.row0, part.panel0);
+    task.run(part.row0 / tiles.line * tiles.per_line, part.row1 / tiles.line * tiles.per_line, part.panel0, part.panel1);
+    return;
+  }
+  ImplicitGemm rows = p;
+  rows.m = part.row1 - part.row0;
+  GemmArgs own = args;
+  own.a += part.row0 * args.lda;
+  Task task(rows, own, 0, scratch);
+  task.set_output_origin(0, part.panel0);
+  task.run(0, row_tiles(rows, isa_kernels(p.isa)).count, part.panel0, part.panel1);
 }
 
 }  // namespace tenon::cpu

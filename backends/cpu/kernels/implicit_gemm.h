@@ -74,4 +74,13 @@ size_t scratch_size(const ImplicitGemm& product, int threads);
 // Group g reads A at g * k (or g * channels of a window), B at g packed matrices, C, bias and residual at g * n.
 void run(const ImplicitGemm& product, const GemmArgs& args, ThreadTeam& team);
 
+// Rows [row0, row1) of the panels [panel0, panel1); windows are cut at output lines.
+struct GemmPart {
+  int64_t row0 = 0, row1 = 0, panel0 = 0, panel1 = 0;
+};
+
+// Runs a part of a product of one group in the calling thread. `args.c` is where the part's first row and column go;
+// `args.scratch` is for one thread. Windows need the tactic kCopyLines with one line per block.
+void run_part(const ImplicitGemm& product, const GemmArgs& args, const GemmPart& part);
+
 }  // namespace tenon::cpu

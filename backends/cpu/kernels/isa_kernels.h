@@ -54,6 +54,7 @@ struct DepthwiseRowArgs {
   int64_t in_w = 0, out_w = 0, kernel_h = 0, kernel_w = 0, stride_w = 1, dilation_w = 1, pad_left = 0;
   int64_t input_stride = 0, output_stride = 0;
   float low = 0, high = 0;
+  bool rows_are_near = false;  // in the first-level cache: nothing need be fetched ahead
 };
 
 // Winograd's F(4x4, 3x3). Input: a window of 6x6 pixels, of which [row0, row1) x [column0, column1) exist (the others are

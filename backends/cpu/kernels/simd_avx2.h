@@ -13,6 +13,8 @@ inline __m256i first_lanes(int64_t n) {
 inline Floats load_first(const float* p, int64_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 inline void store_first(float* p, Floats v, int64_t n) { _mm256_maskstore_ps(p, first_lanes(n), v); }
 inline Floats splat(float x) { return _mm256_set1_ps(x); }
+// Keeps a value that is used several times in a register: compilers like to load it again for every use.
+inline void pin(Floats& v) { asm("" : "+x"(v)); }
 inline Floats zeros() { return _mm256_setzero_ps(); }
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 // The second operand where either is NaN.

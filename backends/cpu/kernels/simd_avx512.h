@@ -11,6 +11,8 @@ inline __mmask16 first_lanes(int64_t n) { return static_cast<__mmask16>((1u << n
 inline Floats load_first(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
 inline void store_first(float* p, Floats v, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
 inline Floats splat(float x) { return _mm512_set1_ps(x); }
+// Keeps a value that is used several times in a register: compilers like to load it again for every use.
+inline void pin(Floats& v) { asm("" : "+v"(v)); }
 inline Floats zeros() { return _mm512_setzero_ps(); }
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 // The second operand where either is NaN.

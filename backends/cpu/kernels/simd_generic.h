@@ -20,6 +20,8 @@ inline void store_first(float* p, Floats v, int64_t n) {
   for (int64_t i = 0; i < n && i < kLanes; ++i) p[i] = v[i];
 }
 inline Floats splat(float x) { return Floats{x, x, x, x}; }
+// Keeps a value that is used several times in a register: compilers like to load it again for every use.
+inline void pin(Floats& v) { asm("" : "+x"(v)); }
 inline Floats zeros() { return Floats{}; }
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
 // The second operand where either is NaN.

@@ -1,8 +1,7 @@
 // Convolutions over two spatial dimensions: plain, grouped, dilated and depthwise.
 #include <fmt/format.h>
 
-#include "backends/cpu/kernels/conv2d.h"
-#include "backends/cpu/kernels/depthwise.h"
+#include "backends/cpu/lowering/conv_params.h"
 #include "backends/cpu/lowering/epilogue.h"
 #include "backends/cpu/lowering/lowering.h"
 #include "base/error.h"
@@ -34,59 +33,13 @@ Args arguments(const Frame& frame, const ConvSlots& slots, const void* packed, s
   return args;
 }
 
-std::string tactic_name(const ConvTactic& t) {
-  return fmt::format("own m{} n{} b{} k{} p{}", t.m_shares, t.n_shares, t.m_block, t.k_block, int{t.pack_a});
-}
-
-// Window, strides and padding, common to both kinds of parameters.
-template <class Params>
-void set_window(Params& params, const ops::ConvAttrs& attrs, const Shape& filter) {
-  params.kernel_h = filter[0];
-  params.kernel_w = filter[1];
-  params.stride_h = attrs.strides[0];
-  params.stride_w = attrs.strides[1];
-  params.dilation_h = attrs.dilations[0];
-  params.dilation_w = attrs.dilations[1];
-  params.epilogue = kernel_epilogue(attrs.epilogue);
-}
-
 template <class Params>
 void set_places(Params& params, const ops::ConvAttrs& attrs, const PlanContext& ctx, const EpilogueOperands& extra) {
   const Place& input = ctx.operand(0);
-  std::tie(params.pad_top, params.pad_bottom) = attrs.pads_of(0, input.shape[1], params.kernel_h);
-  std::tie(params.pad_left, params.pad_right) = attrs.pads_of(1, input.shape[2], params.kernel_w);
+  set_padding(params, attrs, input.shape[1], input.shape[2]);
   params.input_stride = input.pitch;
   params.output_stride = ctx.result().pitch;
   if (extra.residual >= 0) params.residual_stride = ctx.operand(extra.residual).pitch;
-}
-
-Conv2dParams conv_params(const ops::ConvAttrs& attrs, std::int64_t channels, const Shape& filter) {
-  Conv2dParams params;
-  set_window(params, attrs, filter);
-  params.input_channels = channels;
-  params.groups = filter[2] == 0 ? 0 : channels / filter[2];
-  params.output_channels = filter[3];
-  return params;
-}
-
-DepthwiseParams depthwise_params(const ops::ConvAttrs& attrs, const Shape& filter) {
-  DepthwiseParams params;
-  set_window(params, attrs, filter);
-  params.channels = filter[2];
-  params.multiplier = filter[3];
-  return params;
-}
-
-Shape known_shape(const ir::Node& node, int operand) {
-  const ir::Value& value = node.inputs.at(static_cast<std::size_t>(operand));
-  const PartialShape& shape = value.node->outputs.at(static_cast<std::size_t>(value.index)).shape;
-  if (!shape.fully_known()) fail(ErrorCode::kUnsupported, "{}: operand {} has an unknown shape", node.describe(), operand);
-  return shape.to_shape();
-}
-
-std::string window_key(const ops::ConvAttrs& attrs, const Shape& filter) {
-  return fmt::format("{} s{}x{} d{}x{}", filter.to_string(), attrs.strides[0], attrs.strides[1], attrs.dilations[0],
-                     attrs.dilations[1]);
 }
 
 template <class Params>
@@ -122,15 +75,6 @@ void check_channels(const PlanContext& ctx, const ConvNode& conv) {
   fail(ErrorCode::kUnsupported, "{}: its filters are for {} input channels, found {}", ctx.node().describe(), conv.channels, found);
 }
 
-// The kernel must write what inference says.
-template <class Plan>
-void check_size(const PlanContext& ctx, const Plan& plan) {
-  const Shape& y = ctx.result().shape;
-  if (plan.output_height() == y[1] && plan.output_width() == y[2]) return;
-  fail(ErrorCode::kUnsupported, "{}: the result is {}, its kernel makes {} x {} pixels", ctx.node().describe(), y.to_string(),
-       plan.output_height(), plan.output_width());
-}
-
 std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
   const Shape& input = ctx.operand(0).shape;
   check_channels(ctx, conv);
@@ -141,7 +85,7 @@ std::unique_ptr<Step> prepare_conv(PlanContext& ctx, const ConvNode& conv) {
   const ConvSlots slots = slots_of(ctx, conv.extra);
   const auto make = [&](const ConvTactic& tactic) -> std::unique_ptr<Step> {
     const auto plan = Conv2dPlan::make(params, input[0], input[1], input[2], tactic);
-    check_size(ctx, plan);
+    check_size(ctx, plan.output_height(), plan.output_width());
     ctx.need_scratch(plan.scratch_size(ctx.threads()) + (conv.packed ? 0 : conv2d_packed_size(params)));
     if (conv.packed) {
       return make_step([plan, slots, packed = conv.packed](const Frame& frame) {
@@ -173,7 +117,7 @@ std::unique_ptr<Step> prepare_depthwise(PlanContext& ctx, const ConvNode& conv) 
   set_places(params, conv.attrs, ctx, conv.extra);
   const ConvSlots slots = slots_of(ctx, conv.extra);
   const auto plan = DepthwisePlan::make(params, input[0], input[1], input[2]);
-  check_size(ctx, plan);
+  check_size(ctx, plan.output_height(), plan.output_width());
   ctx.need_scratch(plan.scratch_size(ctx.threads()) + (conv.packed ? 0 : depthwise_packed_size(params)));
   if (conv.packed) {
     return make_step([plan, slots, packed = conv.packed](const Frame& frame) {

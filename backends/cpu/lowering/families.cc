@@ -8,6 +8,7 @@
 namespace tenon::cpu {
 
 const LoweringFamily& attention_lowerings();
+const LoweringFamily& conv_depthwise_lowerings();
 const LoweringFamily& conv_lowerings();
 const LoweringFamily& conv_nd_lowerings();
 const LoweringFamily& core_lowerings();
@@ -20,6 +21,7 @@ const LoweringFamily& pool_lowerings();
 std::span<const LoweringFamily* const> lowering_families() {
   static const std::array list = {
       &attention_lowerings(),
+      &conv_depthwise_lowerings(),
       &conv_lowerings(),
       &conv_nd_lowerings(),
       &core_lowerings(),

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "base/error.h"
 #include "import/attributes.h"
+#include "ir/print.h"
 #include "ops/registry.h"
 #include "ops/tensorflow_ops.h"
 
@@ -19,6 +21,8 @@ constexpr int kPlaceholderShapeVersion = 24;
 constexpr int kMaxOutputIndex = 1 << 16;
 // Of ops that TensorFlow's table does not know.
 constexpr int kMaxUnknownOutputs = 1 << 10;
+// Of one polymorphic function: a recursive one could ask for more and more.
+constexpr std::size_t kMaxInstances = 1000;
 
 int parse_index(std::string_view digits, std::string_view tensor, std::string_view who) {
   int index = 0;
@@ -74,6 +78,26 @@ ir::FunctionRef called_function(const ir::Node& call) {
   } catch (const Error& error) {
     fail(error.code(), "{}: {}", call.describe(), error.what());
   }
+}
+
+void collect_placeholders(const saved::AttrMap& attrs, std::set<std::string>& names) {
+  for (const auto& [key, value] : attrs) {
+    if (const auto* placeholder = value.get_if<saved::Placeholder>()) names.insert(placeholder->name);
+    if (const auto* one = value.get_if<std::shared_ptr<const saved::FunctionRef>>()) collect_placeholders((*one)->attrs, names);
+    if (const auto* list = value.get_if<std::shared_ptr<const saved::AttrList>>()) {
+      for (const saved::FunctionRef& ref : (*list)->functions) collect_placeholders(ref.attrs, names);
+    }
+  }
+}
+
+// Names of the attributes that a polymorphic function takes from who names it.
+std::set<std::string> attributes_taken(const saved::FunctionDef& function) {
+  std::set<std::string> names;
+  for (const saved::ArgDef& arg : function.input_args) {
+    if (!arg.type_attr.empty()) names.insert(arg.type_attr);
+  }
+  for (const saved::NodeDef& node : function.nodes) collect_placeholders(node.attrs, names);
+  return names;
 }
 
 // Values that are the same whenever they are made: no order can matter to them.
@@ -365,21 +389,48 @@ void GraphBuilder::inline_call(ir::Graph& graph, ir::Node& call, const ir::Graph
   }
 }
 
-void GraphBuilder::import_referenced(const ir::Graph& graph, const std::vector<ir::Node*>& roots) {
+std::unique_ptr<ir::Graph> GraphBuilder::instantiate(const saved::FunctionDef& function, const ir::Attrs& attrs) {
+  auto body = build_function(function, attrs);
+  std::vector<ir::Node*> roots = body->control_outputs;
+  for (const ir::Value& output : body->outputs) roots.push_back(output.node);
+  stack_.push_back(function.name);
+  inline_calls(*body, roots);
+  stack_.pop_back();
+  return body;
+}
+
+// A function whose body takes attributes from its caller is another one for other attributes.
+std::string GraphBuilder::instance_name(const saved::FunctionDef& function, const ir::Attrs& attrs) {
+  std::string key;
+  for (const std::string& name : attributes_taken(function)) {
+    if (const ir::AttrValue* value = attrs.find(name)) key += name + "=" + ir::print(*value) + ";";
+  }
+  std::map<std::string, std::string>& known = instances_[&function];
+  const auto it = known.find(key);
+  if (it != known.end()) return it->second;
+  if (known.size() >= kMaxInstances) {
+    fail(ErrorCode::kInvalidModel, "function \"{}\" is named with more than {} sets of attributes", function.name, kMaxInstances);
+  }
+  std::string name = function.name;
+  for (std::size_t i = known.size(); module_.functions.contains(name) || (i > 0 && find_function(name) != nullptr); ++i) {
+    name = function.name + "#" + std::to_string(i);
+  }
+  known.emplace(std::move(key), name);
+  return name;
+}
+
+void GraphBuilder::import_referenced(ir::Graph& graph, const std::vector<ir::Node*>& roots) {
   const std::unordered_set<const ir::Node*> needed = reachable(roots);
-  std::vector<const ir::Graph*> work{&graph};
-  const auto require = [&](const ir::FunctionRef& ref) {
-    if (module_.functions.contains(ref.name)) return;
+  std::vector<ir::Graph*> work{&graph};
+  const auto require = [&](ir::FunctionRef& ref) {
     const saved::FunctionDef* function = find_function(ref.name);
     if (function == nullptr) return;  // running it is refused by name
-    auto body = build_function(*function, ref.attrs ? *ref.attrs : ir::Attrs{});
-    std::vector<ir::Node*> body_roots = body->control_outputs;
-    for (const ir::Value& output : body->outputs) body_roots.push_back(output.node);
-    stack_.push_back(ref.name);
-    inline_calls(*body, body_roots);
-    stack_.pop_back();
-    work.push_back(body.get());
-    module_.functions.emplace(ref.name, std::move(body));
+    static const ir::Attrs kNone;
+    const ir::Attrs& attrs = ref.attrs ? *ref.attrs : kNone;
+    ref.name = instance_name(*function, attrs);
+    if (module_.functions.contains(ref.name)) return;
+    const auto [it, fresh] = module_.functions.emplace(ref.name, instantiate(*function, attrs));
+    work.push_back(it->second.get());
   };
   while (!work.empty()) {
     const ir::Graph* next = work.back();
@@ -388,12 +439,14 @@ void GraphBuilder::import_referenced(const ir::Graph& graph, const std::vector<i
       if (node->is("unsupported")) continue;
       // A needed call that is left is recursive; those that nothing kept depends on are not followed.
       if (is_call(*node) && next == &graph && !needed.contains(node.get())) continue;
+      std::vector<std::pair<std::string, ir::AttrValue>> renamed;
       for (const auto& [name, value] : node->attrs) {
-        if (const auto* one = std::get_if<ir::FunctionRef>(&value)) require(*one);
-        if (const auto* many = std::get_if<std::vector<ir::FunctionRef>>(&value)) {
-          for (const ir::FunctionRef& ref : *many) require(ref);
-        }
+        if (!std::holds_alternative<ir::FunctionRef>(value) && !std::holds_alternative<std::vector<ir::FunctionRef>>(value)) continue;
+        auto& [key, copy] = renamed.emplace_back(name, value);
+        if (auto* one = std::get_if<ir::FunctionRef>(&copy)) require(*one);
+        if (auto* many = std::get_if<std::vector<ir::FunctionRef>>(&copy)) std::for_each(many->begin(), many->end(), require);
       }
+      for (auto& [name, value] : renamed) node->attrs.set(std::move(name), std::move(value));
     }
   }
 }

@@ -22,8 +22,9 @@ class GraphBuilder {
   // Replaces the calls that `roots` depend on by the bodies of their functions, nested ones too.
   void inline_calls(ir::Graph& graph, const std::vector<ir::Node*>& roots);
   // Imports the functions that nodes of `graph` name as attributes, and those these name, into the module. Calls count only where
-  // `roots` depend on them.
-  void import_referenced(const ir::Graph& graph, const std::vector<ir::Node*>& roots);
+  // `roots` depend on them. A polymorphic function is there once for each set of attributes that it is named with; the references
+  // are renamed to their instance.
+  void import_referenced(ir::Graph& graph, const std::vector<ir::Node*>& roots);
 
  private:
   struct Pending {  // a node made, its operands still names
@@ -39,12 +40,15 @@ class GraphBuilder {
   static ir::Node* tie_to_frame(ir::Graph& graph, const ir::Node& call);
   std::size_t inlined_size(const saved::FunctionDef& function, std::size_t depth);
   const saved::FunctionDef* find_function(std::string_view name) const;
+  std::string instance_name(const saved::FunctionDef& function, const ir::Attrs& attrs);
+  std::unique_ptr<ir::Graph> instantiate(const saved::FunctionDef& function, const ir::Attrs& attrs);
 
   const saved::MetaGraph& meta_graph_;
   std::shared_ptr<const void> keep_alive_;
   ir::Module& module_;
   std::unordered_map<std::string_view, const saved::FunctionDef*> functions_;
   std::unordered_map<const saved::FunctionDef*, std::size_t> inlined_sizes_;
+  std::unordered_map<const saved::FunctionDef*, std::map<std::string, std::string>> instances_;  // attributes as text -> name
   std::vector<std::string> stack_;  // functions being inlined, outermost first
 };
 

@@ -80,6 +80,51 @@ TEST(Import, PolymorphicBodiesTakeTheCallersAttributes) {
   EXPECT_EQ(model.integer({{"x", Tensor::scalar<std::int32_t>(4)}}, "y"), 8);
 }
 
+// One function for both branches of two Ifs, once as float and once as integers.
+TEST(Import, PolymorphicBranchesAreToldApartByTheirAttributes) {
+  const std::string library =
+      "function { signature { name: 'f' input_arg { name: 'x' type_attr: 'T' } output_arg { name: 'y' type_attr: 'T' }"
+      " attr { name: 'T' type: 'type' } }" +
+      inner("half", "Const", {}, {"key: 'dtype' value { placeholder: 'T' }", "key: 'value' value { placeholder: 'v' }"}) +
+      inner("sum", "AddV2", {"x", "half:output:0"}, {"key: 'T' value { placeholder: 'T' }"}) + " ret { key: 'y' value: 'sum:z:0' } }";
+  const auto branch = [](const std::string& key, const std::string& dtype, const std::string& value) {
+    return "key: '" + key + "' value { func { name: 'f' attr { key: 'T' value { type: " + dtype +
+           " } } attr { key: 'v' value { tensor { dtype: " + dtype + " tensor_shape { } " + value + " } } } } }";
+  };
+  const auto choose = [&](const std::string& name, const std::string& x, const std::string& dtype, const std::string& a, const std::string& b) {
+    return node(name, "If", {"p", x}, {type_attr("Tcond", "DT_BOOL"), types_attr("Tin", {dtype}), types_attr("Tout", {dtype}),
+                                       branch("then_branch", dtype, a), branch("else_branch", dtype, b)});
+  };
+  TextModel model(placeholder("p", "DT_BOOL") + placeholder("x") + placeholder("i", "DT_INT32") +
+                      choose("y", "x", "DT_FLOAT", "float_val: 0.5", "float_val: 1.5") +
+                      choose("j", "i", "DT_INT32", "int_val: 7", "int_val: 9") + choose("k", "i", "DT_INT32", "int_val: 7", "int_val: 7"),
+                  library);
+  for (const bool taken : {true, false}) {
+    const std::vector<std::pair<std::string, Tensor>> feeds{
+        {"p", Tensor::scalar(taken)}, {"x", scalar(3)}, {"i", Tensor::scalar<std::int32_t>(4)}};
+    EXPECT_EQ(model.number(feeds, "y"), taken ? 3.5f : 4.5f);
+    EXPECT_EQ(model.integer(feeds, "j"), taken ? 11 : 13);
+    EXPECT_EQ(model.integer(feeds, "k"), 11);
+  }
+  EXPECT_EQ(model.module().functions.size(), 4u);
+}
+
+// f names itself with one attribute more each time.
+TEST(Import, InstancesOfAFunctionAreBounded) {
+  const std::string more = "func { name: 'f' attr { key: 'F' value { func { name: 'g' attr { key: 'inner' value { placeholder: 'F' } } } } } }";
+  const std::string library =
+      "function { signature { name: 'f' input_arg { name: 'x' type: DT_FLOAT } output_arg { name: 'y' type: DT_FLOAT } }" +
+      inner("again", "If", {"x", "x"},
+            {type_attr("Tcond", "DT_FLOAT"), types_attr("Tin", {"DT_FLOAT"}), types_attr("Tout", {"DT_FLOAT"}), "key: 'then_branch' value { " + more + " }",
+             "key: 'else_branch' value { " + more + " }"}) +
+      " ret { key: 'y' value: 'again:output:0' } }";
+  const std::string nodes = placeholder("x") + node("y", "If", {"x", "x"},
+                                                    {type_attr("Tcond", "DT_FLOAT"), types_attr("Tin", {"DT_FLOAT"}), types_attr("Tout", {"DT_FLOAT"}),
+                                                     "key: 'then_branch' value { func { name: 'f' attr { key: 'F' value { i: 1 } } } }",
+                                                     func_attr("else_branch", "f")});
+  EXPECT_NE(error_of([&] { TextModel(nodes, library); }).find("sets of attributes"), std::string::npos);
+}
+
 TEST(Import, StateInABodyIsReadAfterWhatTheCallWaitsFor) {
   const std::string resource = "DT_RESOURCE";
   const std::string library =

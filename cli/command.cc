@@ -36,6 +36,7 @@ void add_model(CLI::App& app, ModelOptions& options) {
   app.add_option("--tags", options.tags, "Tags of the meta graph, comma-separated (default: the only one, else serve)");
   app.add_option("--threads", options.threads, "Threads (default: the CPUs of this process)")->check(CLI::NonNegativeNumber);
   app.add_flag("--native", options.native, "Run every op natively, engines ignored");
+  app.add_flag("--no-build", options.no_build, "Run natively what engines that do not fit here hold, instead of building them again");
 }
 
 SessionOptions session_options(const ModelOptions& options, const Common& common) {
@@ -44,6 +45,7 @@ SessionOptions session_options(const ModelOptions& options, const Common& common
   result.signature_key = options.signature_key;
   result.threads = options.threads;
   result.native = options.native;
+  result.allow_build = !options.no_build;
   if (common.quiet) result.log = discard;
   return result;
 }

@@ -34,6 +34,7 @@ struct ModelOptions {
   std::string tags;  // comma-separated
   int threads = 0;
   bool native = false;
+  bool no_build = false;
 };
 void add_model(CLI::App& app, ModelOptions& options);
 SessionOptions session_options(const ModelOptions& options, const Common& common);

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 
 #include "command.h"
@@ -20,7 +19,7 @@ std::atomic<bool> interrupted{false};
 
 struct ConvertArguments {
   Common common;
-  std::string input, output, tags, denylist, shapes, min_shapes, max_shapes, report;
+  std::string input, output, tags, denylist, shapes, min_shapes, max_shapes;
   ConvertOptions options;
 };
 
@@ -68,6 +67,10 @@ void print_report(const ConvertReport& report) {
   }
   fmt::print("{} engine(s) hold {} of {} nodes and {:.1f}% of FLOPs\n", report.engines.size(), report.converted_nodes,
              report.converted_nodes + report.native_nodes, share(report.engine_flops, report.total_flops));
+  if (report.converted_ms > 0) {
+    fmt::print("the whole model: {:.3f} ms natively, {:.3f} ms converted ({:.2f}x), {:.1f}% of that in engines\n", report.native_ms,
+               report.converted_ms, report.native_ms / report.converted_ms, 100 * report.engine_time_share);
+  }
   constexpr std::size_t kShown = 20;
   for (std::size_t i = 0; i < std::min(kShown, report.native.size()); ++i) {
     const NativeReport& entry = report.native[i];
@@ -76,21 +79,10 @@ void print_report(const ConvertReport& report) {
   if (report.native.size() > kShown) fmt::print("native: … and {} more kinds; --report has them all\n", report.native.size() - kShown);
   for (const std::string& note : report.notes) fmt::print("note: {}\n", note);
   for (const OutputError& error : report.verification) {
-    fmt::print("verified {}/{}: max error {:.3g} of scale {:.3g}{}\n", error.signature, error.output, error.max_abs_error, error.scale,
-               error.first_node.empty() ? "" : "; first differs at " + error.first_node);
+    fmt::print("verified {}/{}: max error {:.3g} of scale {:.3g}{}{}\n", error.signature, error.output, error.max_abs_error, error.scale,
+               error.problem.empty() ? "" : "; " + error.problem, error.first_node.empty() ? "" : "; first differs at " + error.first_node);
   }
   fmt::print("done in {:.1f} s\n", report.seconds);
-}
-
-// Written in one step, so that a reader never sees half a report.
-void write_report(const ConvertReport& report, const std::string& path) {
-  const std::string temporary = path + ".tmp";
-  std::ofstream file(temporary, std::ios::trunc);
-  file << report.to_json() << '\n';
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    throw Error(ErrorCode::kIo, fmt::format("the report could not be written to {}", path));
-  }
 }
 
 int run(ConvertArguments& arguments) {
@@ -107,7 +99,6 @@ int run(ConvertArguments& arguments) {
   std::signal(SIGTERM, [](int) { interrupted.store(true); });
   try {
     const ConvertReport report = convert(arguments.input, arguments.output, options);
-    if (!arguments.report.empty()) write_report(report, arguments.report);
     if (arguments.common.json) {
       fmt::print("{}\n", report.to_json());
     } else if (!arguments.common.quiet) {
@@ -146,7 +137,7 @@ void add_convert(CLI::App& app, std::map<CLI::App*, Body>& bodies) {
   command->add_option("--threads", options.threads, "Threads to tune for (default: the CPUs of this process)")->check(CLI::NonNegativeNumber);
   command->add_option("--timing-cache", options.timing_cache, "File that keeps measured times: the next build measures nothing");
   command->add_flag("--verify", options.verify, "Run both models on made-up inputs and print the largest errors");
-  command->add_option("--report", arguments->report, "Write the full report as JSON to this file");
+  command->add_option("--report", options.report, "Write the full report as JSON to this file");
   command->add_flag("--force", options.force, "Replace an existing output folder");
   bodies[command] = [arguments] { return run(*arguments); };
 }

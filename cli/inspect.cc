@@ -98,7 +98,12 @@ void print_info(const ModelInfo& info) {
 
 int run(const InspectOptions& options) {
   if (!options.stage.empty()) {
-    fmt::print("{}", inspect_stage(options.path, options.stage, split(options.tags, ',')));
+    const std::string text = inspect_stage(options.path, options.stage, split(options.tags, ','));
+    if (options.common.json) {
+      fmt::print("{}\n", json_text({{"path", options.path}, {"stage", options.stage}, {"ir", text}}));
+    } else {
+      fmt::print("{}", text);
+    }
     return kDone;
   }
   const ModelInfo info = inspect(options.path);

@@ -1,8 +1,11 @@
 // tenon: convert, run, time, compare and inspect TensorFlow models without TensorFlow.
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "command.h"
 #include "tenon/error.h"
@@ -28,7 +31,9 @@ bool wants_json(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Writing to a closed pipe, or beyond the largest size allowed for a file, is an error like others.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app{"Makes TensorFlow SavedModels faster and runs them, converted or not, without TensorFlow.", "tenon"};
   app.set_version_flag("--version", std::string("tenon ") + tenon::version());
   app.require_subcommand(1);
@@ -47,9 +52,15 @@ int main(int argc, char** argv) {
   }
   const bool json = wants_json(argc, argv);
   try {
-    return bodies.at(app.get_subcommands().at(0))();
+    const int code = bodies.at(app.get_subcommands().at(0))();
+    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category(), "cannot write");
+    return code;
   } catch (const tenon::Error& error) {
     return report(json, tenon::error_code_name(error.code()), error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(json, "io", error.what());
+  } catch (const std::system_error& error) {  // from printing: what else fails throws tenon::Error
+    return report(false, "io", (std::string("standard output cannot be written: ") + error.code().message()).c_str());
   } catch (const std::bad_alloc&) {
     return report(json, "out_of_memory", "out of memory");
   } catch (const std::exception& error) {

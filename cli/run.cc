@@ -114,7 +114,9 @@ int run(const RunOptions& options) {
   }
   const std::map<std::string, Tensor> results = opened->run(feeds, {}, outputs);
   if (!options.output_dir.empty()) {
-    std::filesystem::create_directories(options.output_dir);
+    std::error_code error;
+    std::filesystem::create_directories(options.output_dir, error);
+    if (error) throw Error(ErrorCode::kIo, fmt::format("the folder {} cannot be made: {}", options.output_dir, error.message()));
     for (const auto& [name, tensor] : results) write_npy((std::filesystem::path(options.output_dir) / file_name(name)).string(), tensor);
   }
   Json json;

@@ -91,7 +91,7 @@ nb::list describe(const std::vector<tenon::TensorSpec>& specs) {
 
 tenon::SessionOptions session_options(const std::string& signature_key, const std::vector<std::string>& tags,
                                       const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool native,
-                                      int threads) {
+                                      int threads, bool allow_build) {
   tenon::SessionOptions options;
   options.signature_key = signature_key;
   options.tags = tags;
@@ -99,6 +99,7 @@ tenon::SessionOptions session_options(const std::string& signature_key, const st
   options.outputs = outputs;
   options.native = native;
   options.threads = threads;
+  options.allow_build = allow_build;
   return options;
 }
 
@@ -118,6 +119,7 @@ std::string convert(const std::string& input, const std::string& output, const n
     else if (name == "min_gain") options.min_gain = nb::cast<double>(value);
     else if (name == "threads") options.threads = nb::cast<int>(value);
     else if (name == "timing_cache") options.timing_cache = nb::cast<std::string>(value);
+    else if (name == "report") options.report = nb::cast<std::string>(value);
     else if (name == "verify") options.verify = nb::cast<bool>(value);
     else if (name == "force") options.force = nb::cast<bool>(value);
     else throw tenon::Error(tenon::ErrorCode::kInvalidArgument, "convert has no option \"" + name + "\"");
@@ -158,8 +160,9 @@ NB_MODULE(_native, module) {
   nb::class_<tenon::Session>(module, "Session")
       .def("__init__",
            [](tenon::Session* self, const std::string& path, const std::string& signature_key, const std::vector<std::string>& tags,
-              const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool native, int threads) {
-             const tenon::SessionOptions options = session_options(signature_key, tags, inputs, outputs, native, threads);
+              const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool native, int threads,
+              bool allow_build) {
+             const tenon::SessionOptions options = session_options(signature_key, tags, inputs, outputs, native, threads, allow_build);
              const nb::gil_scoped_release no_gil;
              new (self) tenon::Session(tenon::Session::open(path, options));
            })

@@ -28,6 +28,7 @@ struct ConvertOptions {
   int threads = 0;                          // 0: the CPUs of this process
   std::string timing_cache;                 // file; empty: none
   bool verify = false;                      // run both models on random inputs and compare
+  std::string report;                       // file that the report is written to as JSON; empty: none
   bool force = false;                       // replace an existing output folder
   // Called with what is being done and the share that is done (0 to 1). May be empty.
   std::function<void(std::string_view, double)> progress;
@@ -55,6 +56,7 @@ struct OutputError {
   std::string signature, output;
   double max_abs_error = 0;
   double scale = 0;          // largest absolute value of the original's output
+  std::string problem;       // why the two cannot be compared (other shape, NaN at other places, …); empty when they can
   std::string first_node;    // the first node that differs by more than rounding; empty when none does
 };
 
@@ -64,14 +66,16 @@ struct ConvertReport {
   int native_nodes = 0;
   int converted_nodes = 0;
   double total_flops = 0, engine_flops = 0;  // of the kept signatures at the measured shapes
-  double native_ms = 0, converted_ms = 0;    // whole model, first kept signature; 0: not measured
+  double native_ms = 0, converted_ms = 0;    // whole model, first kept signature, random inputs; 0: not measured
+  double engine_time_share = 0;              // of the converted model's time, what its engines took; 0: not measured
   std::vector<std::string> notes;            // what was assumed, dropped or left out
   std::vector<OutputError> verification;
   double seconds = 0;
   std::string to_json() const;
 };
 
-// Throws Error; on any failure the output folder is as it was.
+// Throws Error; on any failure the output folder is as it was. (Only a report that cannot be written at the end comes too late for
+// that, and says so.)
 ConvertReport convert(const std::string& input_saved_model_dir, const std::string& output_saved_model_dir,
                       const ConvertOptions& options = {});
 

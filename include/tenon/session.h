@@ -35,7 +35,8 @@ struct SessionOptions {
   bool native = false;
   // Threads of the session's team, the caller's included; 0: as many as the process has CPUs.
   int threads = 0;
-  // Whether an engine that does not fit this machine may be built again at open; otherwise its part runs natively.
+  // Whether an engine that does not fit this machine may be built again at open; otherwise its part runs natively. A node whose
+  // "_allow_build_at_runtime" is false is never built.
   bool allow_build = true;
   // Receives one line per notable event (an engine rebuilt or ignored, and why). Empty: standard error.
   void (*log)(const std::string& line, void* context) = nullptr;

@@ -22,7 +22,7 @@ def convert(input_saved_model_dir, output_saved_model_dir, **options):
 
     Options are those of `tenon convert`, underscores for dashes: signature_key (one or a list), tags, precision,
     minimum_segment_size, op_denylist, shapes / min_shapes / max_shapes ({name: tuple}), min_gain, threads, timing_cache,
-    verify, force. Raises subclasses of tenon.Error; on failure the output folder is as it was.
+    verify, report (a file for the report as JSON), force. Raises subclasses of tenon.Error; on failure the output folder is as it was.
     """
     native = {}
     for name, value in options.items():
@@ -34,7 +34,7 @@ def convert(input_saved_model_dir, output_saved_model_dir, **options):
             native[name] = _names(value)
         elif name in _SHAPES:
             native[name] = _shapes(value)
-        elif name == "timing_cache":
+        elif name in ("timing_cache", "report"):
             native[name] = os.fspath(value)
         else:
             native[name] = value

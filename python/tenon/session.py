@@ -35,13 +35,15 @@ class Session:
 
     signature_key: what run() uses when it is not told (default: serving_default, else the only one). tags: tags of the meta
     graph. inputs, outputs: raw tensor names to feed and fetch instead of a signature. native: ignore engines. threads: size of
-    the session's team (default: the CPUs of this process). May be called from many threads; raises subclasses of tenon.Error.
+    the session's team (default: the CPUs of this process). allow_build: whether an engine that does not fit this machine is built
+    again at open; otherwise its part runs natively. May be called from many threads; raises subclasses of tenon.Error.
     """
 
-    def __init__(self, path, signature_key=None, tags=None, inputs=None, outputs=None, native=False, threads=None):
+    def __init__(self, path, signature_key=None, tags=None, inputs=None, outputs=None, native=False, threads=None,
+                 allow_build=True):
         tags = [tags] if isinstance(tags, str) else list(tags or [])
         self._native = _native.Session(os.fspath(path), signature_key or "", tags, list(inputs or []), list(outputs or []),
-                                       bool(native), int(threads or 0))
+                                       bool(native), int(threads or 0), bool(allow_build))
         self._dtypes = {}
 
     def run(self, feeds, signature_key=None, outputs=None):

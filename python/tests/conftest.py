@@ -10,9 +10,10 @@ TENON = os.environ.get("TENON_CLI", str(ROOT / "build" / "tenon"))
 DIGITS = ROOT / "examples" / "digits"
 
 
-def tenon_command(*arguments, timeout=120):
+def tenon_command(*arguments, timeout=120, **more):
     """Runs the command and returns the finished process (returncode, stdout, stderr as text)."""
-    return subprocess.run([TENON, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run([TENON, *map(str, arguments)], **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}, text=True,
+                          timeout=timeout, check=False)
 
 
 def _node(name, op, inputs=(), **attributes):

@@ -129,7 +129,9 @@ void Engines::load(const ir::Node& node) {
     status.reason = found.problem;
     if (found.problem.empty() && !belongs_to(found.engine, node)) status.reason = kAnotherOne;
     if (status.reason.empty()) executable = found.executable;
-    if (!executable && options_.allow_build) executable = rebuild(node, std::string(status.reason), weights, status);
+    const bool may_build = options_.allow_build && node.attr_or<bool>("_allow_build_at_runtime", true);
+    if (!executable && !may_build) status.reason += "; building is forbidden";
+    if (!executable && may_build) executable = rebuild(node, std::string(status.reason), weights, status);
     if (!executable) options_.log(name + ": runs natively: " + status.reason, options_.log_context);
   }
   status.loaded = executable != nullptr;

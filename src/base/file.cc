@@ -164,6 +164,33 @@ void FileWriter::close() {
   if (::close(std::exchange(fd_, -1)) != 0) fail_io("writing", path_, errno);
 }
 
+void write_whole_file(const std::filesystem::path& path, std::string_view bytes) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    const Descriptor stream(path, O_WRONLY, "opening");
+    write_all(stream.get(), bytes, path);
+    return;
+  }
+  // Behind a link it is the file that is replaced, not the link.
+  const std::filesystem::path target = std::filesystem::weakly_canonical(path, error);
+  if (error) fail(ErrorCode::kIo, "writing \"{}\" failed: {}", path.string(), error.message());
+  std::filesystem::path fresh = target;
+  fresh += fmt::format(".{}.new", ::getpid());
+  std::filesystem::remove(fresh, error);
+  try {
+    FileWriter file(fresh);
+    file.append(bytes);
+    file.close();
+    std::filesystem::rename(fresh, target, error);
+    if (error) fail(ErrorCode::kIo, "writing \"{}\" failed: {}", path.string(), error.message());
+  } catch (const Error&) {
+    std::error_code ignored;
+    std::filesystem::remove(fresh, ignored);
+    throw;
+  }
+}
+
 void copy_file(const std::filesystem::path& from, const std::filesystem::path& to, bool allow_link) {
   if (allow_link && ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) return;
   const Descriptor source(from, O_RDONLY, "opening");

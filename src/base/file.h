@@ -58,6 +58,10 @@ class FileWriter {
   int fd_ = -1;
 };
 
+// Writes a file beside its target and moves it there: a reader sees the old content or the new, never a part, and a failure
+// leaves nothing. What is no regular file (a pipe, a device) is written as it stands. Throws kIo.
+void write_whole_file(const std::filesystem::path& path, std::string_view bytes);
+
 // Copies a file's content (by reference where the file system can) or, with `allow_link`, makes a hard link where possible.
 void copy_file(const std::filesystem::path& from, const std::filesystem::path& to, bool allow_link);
 

@@ -16,6 +16,7 @@
 #include "partition/function_types.h"
 #include "partition/partition.h"
 #include "plan/timing_cache.h"
+#include "savedmodel/write.h"
 
 namespace tenon::build {
 namespace {
@@ -48,8 +49,8 @@ class Converter {
     infer_at_measured_shapes(known);
     build_engines();
     report_natives();
+    save_timing_cache();  // before the result: when either fails, there is none
     write(output);
-    save_timing_cache();
     step("done", 1.0);
     report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(report_);
@@ -68,13 +69,14 @@ class Converter {
 
   // Before minutes of work, what would make writing fail at the end anyway.
   void check_output(const std::string& output) const {
-    namespace fs = std::filesystem;
     std::error_code error;
-    if (!input_.model.directory.empty() && fs::equivalent(input_.model.directory, output, error)) {
-      fail(ErrorCode::kInvalidArgument, "output folder {} is the input; name another one", output);
-    }
-    if (fs::exists(fs::symlink_status(output, error)) && !options_.force) {
+    saved::check_output(input_.model, output, true);
+    if (std::filesystem::exists(std::filesystem::symlink_status(output, error)) && !options_.force) {
       fail(ErrorCode::kInvalidArgument, "output folder {} exists; remove it, or replace it with --force (force=True)", output);
+    }
+    const std::filesystem::path folder = std::filesystem::path(options_.timing_cache).parent_path();
+    if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
+      fail(ErrorCode::kIo, "timing cache {}: the folder {} does not exist", options_.timing_cache, folder.string());
     }
   }
 

@@ -1,8 +1,5 @@
 #include "plan/timing_cache.h"
 
-#include <unistd.h>
-
-#include <cstdio>
 #include <cstdlib>
 #include <cmath>
 
@@ -88,17 +85,7 @@ void TimingCache::save(const std::filesystem::path& path) const {
     std::lock_guard lock(mutex_);
     for (const auto& [key, seconds] : seconds_) body += fmt::format("{:.17g}\t{}\n", seconds, key);
   }
-  std::filesystem::path fresh = path;
-  fresh += fmt::format(".{}.new", getpid());
-  std::error_code ignored;
-  std::filesystem::remove(fresh, ignored);
-  FileWriter file(fresh);
-  file.append(std::string(kFirstLine) + hash128(body).to_string() + "\n");
-  file.append(body);
-  file.close();
-  std::error_code error;
-  std::filesystem::rename(fresh, path, error);
-  if (error) fail(ErrorCode::kIo, "timing cache {}: {}", path.string(), error.message());
+  write_whole_file(path, std::string(kFirstLine) + hash128(body).to_string() + "\n" + body);
 }
 
 }  // namespace tenon::plan

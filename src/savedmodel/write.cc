@@ -1,5 +1,7 @@
 #include "savedmodel/write.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
 
@@ -23,21 +25,6 @@ fs::path resolve(const fs::path& path) {
 
 bool is_inside(const fs::path& path, const fs::path& folder) {
   return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
-}
-
-void check_output(const Model& model, const fs::path& output, bool replace) {
-  const fs::path target = resolve(output);
-  const fs::path source = resolve(model.directory.empty() ? model.file : model.directory);
-  if (is_inside(target, source) || is_inside(source, target)) {
-    fail(ErrorCode::kInvalidArgument, "the output \"{}\" is, holds or lies in the input \"{}\"; name another folder",
-         output.string(), source.string());
-  }
-  if (!replace || !fs::exists(target)) return;
-  const bool replaceable = fs::is_directory(target) && (fs::is_empty(target) || fs::exists(target / "saved_model.pb") ||
-                                                        fs::exists(target / "saved_model.pbtxt"));
-  if (!replaceable) {
-    fail(ErrorCode::kInvalidArgument, "\"{}\" holds something else than a SavedModel and is not replaced", output.string());
-  }
 }
 
 class FolderWriter {
@@ -112,6 +99,28 @@ class FolderWriter {
 };
 
 }  // namespace
+
+void check_output(const Model& model, const fs::path& output, bool replace) {
+  const fs::path target = resolve(output);
+  const fs::path source = resolve(model.directory.empty() ? model.file : model.directory);
+  if (is_inside(target, source) || is_inside(source, target)) {
+    fail(ErrorCode::kInvalidArgument, "the output \"{}\" is, holds or lies in the input \"{}\"; name another folder",
+         output.string(), source.string());
+  }
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(output, error);
+  const bool empty_folder = fs::is_directory(target, error) && fs::is_empty(target, error);
+  if (fs::exists(status) && !empty_folder) {
+    if (!replace) fail(ErrorCode::kInvalidArgument, "\"{}\" exists already; remove it, name another folder or ask to replace it", output.string());
+    const bool is_model = fs::exists(target / "saved_model.pb", error) || fs::exists(target / "saved_model.pbtxt", error);
+    if (!is_model) fail(ErrorCode::kInvalidArgument, "\"{}\" holds something else than a SavedModel and is not replaced", output.string());
+  }
+  fs::path parent = target.parent_path();
+  while (!fs::exists(parent, error) && parent.has_relative_path()) parent = parent.parent_path();
+  if (!fs::is_directory(parent, error) || ::access(parent.c_str(), W_OK | X_OK) != 0) {
+    fail(ErrorCode::kIo, "\"{}\" cannot be made: no folder can be made in \"{}\"", output.string(), parent.string());
+  }
+}
 
 WriteReport write(const Model& model, const fs::path& output, const WriteOptions& options) {
   try {

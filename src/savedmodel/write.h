@@ -47,6 +47,10 @@ struct WriteReport {
   std::vector<std::string> dropped;  // entries of the original folder that were left out: "fingerprint.pb", "debug/", …
 };
 
+// What write() would refuse about the output folder, before the work of making it: throws kInvalidArgument (it is, holds or lies
+// in the input; it exists without `replace`; it holds something else than a SavedModel), kIo (it cannot be made).
+void check_output(const Model& model, const std::filesystem::path& output, bool replace);
+
 // Writes a binary SavedModel with the variables, assets and assets.extra of `model`; everything stands beside the target
 // first and is moved there at the end, so a failure leaves nothing. A frozen graph becomes a SavedModel with one meta graph
 // ("serve"). Throws kInvalidArgument (output is the input, exists without `replace`, an edit of a meta graph that is not

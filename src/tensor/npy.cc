@@ -5,7 +5,6 @@
 #include <utf8.h>
 
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <optional>
 
@@ -300,13 +299,6 @@ std::string descr_of(const Tensor& tensor, std::size_t string_size) {
   }
 }
 
-void write_file(const std::filesystem::path& path, std::string_view bytes) {
-  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
-  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  stream.close();
-  if (!stream) fail(ErrorCode::kIo, "{}: cannot be written", path.string());
-}
-
 }  // namespace
 
 Tensor parse_npy(std::string_view bytes, std::string_view name) {
@@ -351,6 +343,6 @@ std::string format_npy(const Tensor& tensor) {
   return bytes;
 }
 
-void write_npy(const std::filesystem::path& path, const Tensor& tensor) { write_file(path, format_npy(tensor)); }
+void write_npy(const std::filesystem::path& path, const Tensor& tensor) { write_whole_file(path, format_npy(tensor)); }
 
 }  // namespace tenon

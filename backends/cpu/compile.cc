@@ -5,6 +5,8 @@
 
 #include "backends/cpu/executable.h"
 #include "backends/cpu/freeze.h"
+#include "backends/cpu/loop_graph.h"
+#include "backends/cpu/lowering/loop.h"
 #include "backends/cpu/program.h"
 #include "backends/cpu/shape_plan.h"
 #include "backends/cpu/tactics.h"
@@ -40,17 +42,27 @@ void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
   while (symbols.count() <= most) symbols.fresh();
 }
 
-std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOptions& options) {
+// Loops are unrolled, else they become nodes that run them.
+std::unique_ptr<ir::Graph> without_loops(const Segment& segment, WeightsProvider& weights, SymbolSource& symbols) {
   auto graph = ir::clone(*segment.graph);
-  SymbolSource symbols;
   skip_used_symbols(*graph, symbols);
-  if (segment.module != nullptr) {
-    if (auto verdict = passes::unroll_loops(*graph, *segment.module, symbols); !verdict) {
-      fail(ErrorCode::kUnsupported, "{}: a loop cannot be unrolled: {}", segment.name, verdict.reason());
-    }
+  const bool has_loops = std::any_of(graph->nodes().begin(), graph->nodes().end(), [](const auto& node) { return node->is("while"); });
+  if (!has_loops) return graph;
+  if (segment.module == nullptr) fail(ErrorCode::kUnsupported, "{}: the functions of its loops are missing", segment.name);
+  if (passes::unroll_loops(*graph, *segment.module, symbols)) return graph;
+  graph = ir::clone(*segment.graph);
+  if (auto verdict = lower_loops(graph, *segment.module, weights, symbols); !verdict) {
+    fail(ErrorCode::kUnsupported, "{}: a loop does not run in an engine: {}", segment.name, verdict.reason());
   }
+  return graph;
+}
+
+std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOptions& options) {
   NoWeights none;
-  freeze_variables(*graph, options.weights ? *options.weights : none);
+  WeightsProvider& weights = options.weights ? *options.weights : none;
+  SymbolSource symbols;
+  auto graph = without_loops(segment, weights, symbols);
+  freeze_variables(*graph, weights);
   ops::InferenceOptions inference;
   ops::Facts facts(symbols, inference);
   ops::infer(*graph, facts, inference);
@@ -154,7 +166,10 @@ void infer_types(ir::Graph& graph) {
   ops::infer(graph, facts, options);
 }
 
-const ir::OpDef* find_op(std::string_view name) { return name == packed_const_op().name ? &packed_const_op() : ops::find_op(name); }
+const ir::OpDef* find_op(std::string_view name) {
+  if (name == packed_const_op().name) return &packed_const_op();
+  return name == loop_op().name ? &loop_op() : ops::find_op(name);
+}
 
 }  // namespace
 

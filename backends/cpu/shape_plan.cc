@@ -473,6 +473,10 @@ class Planner::NodeContext : public PlanContext {
     return candidates[best].make();
   }
 
+  std::unique_ptr<ShapePlan> plan_inside(Program& program, std::span<const InputShape> inputs) override {
+    return make_shape_plan(program, inputs, planner_.tactics_, planner_.team_, planner_.threads_);
+  }
+
   std::size_t scratch() const { return scratch_; }
   const std::string& kernel() const { return kernel_; }
 

@@ -208,6 +208,8 @@ class Partitioner {
 
   std::string why_no_loop(const ir::Node& loop, const std::set<std::string>& denied, NodeSet& members) const {
     for (const ir::Value& input : loop.inputs) {
+      const ir::ValueType& type = input.node->outputs[static_cast<std::size_t>(input.index)];
+      if (type.dtype == DataType::kResource && known(input).variable.empty()) return "a variable that it reads may change";
       const bool is_list = input.node->outputs[static_cast<std::size_t>(input.index)].dtype == DataType::kVariant;
       if (is_list && !only_used_by(*input.node, loop)) return "a tensor list that it reads is used elsewhere";
       if (is_list) members.insert(input.node);

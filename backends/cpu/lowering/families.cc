@@ -13,6 +13,7 @@ const LoweringFamily& conv_lowerings();
 const LoweringFamily& conv_nd_lowerings();
 const LoweringFamily& core_lowerings();
 const LoweringFamily& elementwise_lowerings();
+const LoweringFamily& loop_lowerings();
 const LoweringFamily& matmul_lowerings();
 const LoweringFamily& movement_lowerings();
 const LoweringFamily& normalization_lowerings();
@@ -26,6 +27,7 @@ std::span<const LoweringFamily* const> lowering_families() {
       &conv_nd_lowerings(),
       &core_lowerings(),
       &elementwise_lowerings(),
+      &loop_lowerings(),
       &matmul_lowerings(),
       &movement_lowerings(),
       &normalization_lowerings(),

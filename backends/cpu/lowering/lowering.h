@@ -62,6 +62,10 @@ struct Candidate {
   std::function<std::unique_ptr<Step>()> make;
 };
 
+struct InputShape;
+struct Program;
+struct ShapePlan;
+
 // The concrete surroundings of a node while a shape plan is made.
 class PlanContext {
  public:
@@ -81,6 +85,8 @@ class PlanContext {
   void set_kernel(std::string name) { kernel_ = std::move(name); }
   // The fastest candidate: as the plan says, else measured, else the first. `key` names the work (sizes, strides).
   virtual std::unique_ptr<Step> choose(const std::string& key, std::span<const Candidate> candidates) = 0;
+  // The plan of a program that the step runs inside.
+  virtual std::unique_ptr<ShapePlan> plan_inside(Program& program, std::span<const InputShape> inputs) = 0;
 
  protected:
   const ir::Node* node_ = nullptr;

@@ -54,6 +54,11 @@ function(tenon_tests)
       add_test(NAME ${name} COMMAND ${name}_test)
     endif()
   endforeach()
+  # Built on demand, for tools/check_savedmodel.py.
+  add_executable(dump_savedmodel EXCLUDE_FROM_ALL tools/dump_savedmodel.cc)
+  target_include_directories(dump_savedmodel PRIVATE src ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(dump_savedmodel PRIVATE tenon fmt::fmt)
+  target_compile_definitions(dump_savedmodel PRIVATE TENON_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
 endfunction()
 
 function(tenon_benches)

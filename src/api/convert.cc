@@ -77,6 +77,7 @@ ConvertReport convert(const std::string& input_saved_model_dir, const std::strin
   if (model.file().frozen_graph) {
     fail(ErrorCode::kUnsupported, "{} is a frozen graph; convert takes a SavedModel folder", input_saved_model_dir);
   }
+  model.verify_variables();  // the result holds all of them
   api::StoredWeights weights(model);
   const auto backend = make_default_backend();
   const auto index = static_cast<std::size_t>(&model.meta_graph() - model.file().meta_graphs.data());

@@ -25,6 +25,10 @@ class OpenModel {
   const ir::Module& module() const { return *module_; }
   // Names the files of assets where the graph has their tensors. For running; exporters use a module without this.
   void bind_assets();
+  // Reads the whole checkpoint and holds it against its checksums; throws kInvalidModel. Running reads only what it needs.
+  void verify_variables() const {
+    if (bundle_) bundle_->verify();
+  }
   // The stored value of a variable by its shared or node name; an invalid tensor when the checkpoint has none. Thread-safe.
   Tensor stored_variable(const std::string& name) const;
 

@@ -3,11 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <set>
 
-#include "base/hash.h"
-#include "savedmodel/bundle_writer.h"
 #include "savedmodel/load.h"
 #include "savedmodel/variables.h"
 #include "savedmodel/write.h"
@@ -109,78 +106,6 @@ std::string test_name(const ::testing::TestParamInfo<std::filesystem::path>& inf
 
 INSTANTIATE_TEST_SUITE_P(Models, EveryModel, ::testing::ValuesIn(testing::all_models()), test_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EveryModel);
-
-// Not tests: they write what tools/check_savedmodel.py compares with TensorFlow.
-std::string content_hash(const Tensor& tensor) {
-  std::string bytes;
-  if (tensor.dtype() == DataType::kString) {
-    for (const std::string& value : tensor.flat<std::string>()) bytes += value + '\n';
-  } else {
-    bytes.assign(static_cast<const char*>(tensor.data()), tensor.byte_size());
-  }
-  return hash128(bytes).to_string();
-}
-
-void print(std::ostream& out, const std::filesystem::path& model, const std::string& name, const Tensor& tensor) {
-  out << model.string() << '\t' << name << '\t' << tensor.describe() << '\t' << content_hash(tensor) << '\n';
-}
-
-TEST(Dump, DISABLED_Variables) {
-  std::ofstream out(std::getenv("TENON_DUMP"));
-  for (const std::filesystem::path& path : testing::all_models()) {
-    const Model model = load(path);
-    if (model.variables_prefix().empty()) continue;
-    const Bundle bundle = Bundle::open(model.variables_prefix());
-    for (const BundleEntry& entry : bundle.entries()) print(out, path, entry.key, bundle.read(entry.key));
-  }
-}
-
-TEST(Dump, DISABLED_Constants) {
-  std::ofstream out(std::getenv("TENON_DUMP"));
-  for (const std::filesystem::path& path : testing::all_models()) {
-    const Model model = load(path);
-    for (const MetaGraph& meta_graph : model.meta_graphs) {
-      for (const NodeDef* node : all_nodes(meta_graph)) {
-        if (node->op == "Const") print(out, path, node->name, node->tensor_attr("value").decode());
-      }
-    }
-  }
-}
-
-TEST(Dump, DISABLED_Bundle) {
-  const std::filesystem::path prefix(std::getenv("TENON_DUMP"));
-  const Bundle original = Bundle::open(std::filesystem::path(TENON_SOURCE_DIR) / "tests/savedmodel/data/every_dtype");
-  BundleWriter writer(prefix, {.shards = 2, .compress_index = true});
-  for (const BundleEntry& entry : original.entries()) writer.add(entry.key, original.read(entry.key), entry.key.size() % 2);
-  Tensor part(DataType::kFloat32, Shape{150, 2});
-  for (std::int64_t start : {0, 150}) {
-    std::fill(part.flat<float>().begin(), part.flat<float>().end(), static_cast<float>(start));
-    writer.add_slice("sliced", Shape{300, 2}, {{{start, 150}, {}}}, part);
-  }
-  writer.finish();
-  std::ofstream out(prefix.string() + ".list");
-  const Bundle written = Bundle::open(prefix);
-  for (const BundleEntry& entry : written.entries()) print(out, prefix, entry.key, written.read(entry.key));
-}
-
-TEST(Dump, DISABLED_Rewritten) {
-  const char* path = std::getenv("TENON_DUMP");
-  const std::vector<std::filesystem::path> models = testing::all_models();
-  for (std::size_t i = 0; i < models.size(); ++i) {
-    const Model model = load(models[i]);
-    WriteOptions options;
-    MetaGraphEdit& edit = options.edits.emplace_back();
-    edit.nodes.emplace();
-    edit.functions.emplace();
-    for (const NodeDef& node : model.meta_graphs[0].graph.nodes) edit.nodes->push_back(node.edited());
-    for (const FunctionDef& function : model.meta_graphs[0].graph.functions) {
-      edit.functions->push_back(function.edited());
-      for (NodeDef& node : edit.functions->back().nodes) node = node.edited();
-    }
-    write(model, std::filesystem::path(path) / std::to_string(i), options);
-    std::ofstream(std::filesystem::path(path) / std::to_string(i) / "origin") << models[i].string();
-  }
-}
 
 }  // namespace
 }  // namespace tenon::saved

@@ -363,6 +363,10 @@ Verdict supports_elementwise(const ir::Node& node) {
   return Verdict::yes();
 }
 
+Verdict supports_integer_only(const ir::Node& node) {
+  return is_integer_node(node) ? supports_integer(node) : Verdict::no(fmt::format("{} runs in an engine with int32 or int64 operands", node.op->name));
+}
+
 DataType result_dtype(const ir::Node& node) { return node.outputs.empty() ? DataType::kInvalid : node.outputs[0].dtype; }
 
 DataType operand_dtype(const ir::Node& node) {
@@ -398,6 +402,9 @@ std::span<const Lowering> lowerings() {
     for (const std::string_view name : {"elementwise", "add_n", "bias_add", "leaky_relu", "clip", "hard_sigmoid", "gelu", "clip_by_value",
                                         "channel_affine"}) {
       made.push_back({name, supports_elementwise, lower_elementwise});
+    }
+    for (const std::string_view name : {"bitwise_and", "bitwise_or", "bitwise_xor", "invert", "truncate_div"}) {
+      made.push_back({name, supports_integer_only, lower_elementwise});
     }
     made.push_back({"cast", supports_cast, lower_cast});
     return made;

@@ -9,6 +9,7 @@ namespace tenon::cpu {
 
 const LoweringFamily& attention_lowerings();
 const LoweringFamily& conv_depthwise_lowerings();
+const LoweringFamily& blocks_lowerings();
 const LoweringFamily& conv_lowerings();
 const LoweringFamily& conv_nd_lowerings();
 const LoweringFamily& core_lowerings();
@@ -18,11 +19,14 @@ const LoweringFamily& matmul_lowerings();
 const LoweringFamily& movement_lowerings();
 const LoweringFamily& normalization_lowerings();
 const LoweringFamily& pool_lowerings();
+const LoweringFamily& ranking_lowerings();
+const LoweringFamily& volume_transpose_lowerings();
 
 std::span<const LoweringFamily* const> lowering_families() {
   static const std::array list = {
       &attention_lowerings(),
       &conv_depthwise_lowerings(),
+      &blocks_lowerings(),
       &conv_lowerings(),
       &conv_nd_lowerings(),
       &core_lowerings(),
@@ -32,6 +36,8 @@ std::span<const LoweringFamily* const> lowering_families() {
       &movement_lowerings(),
       &normalization_lowerings(),
       &pool_lowerings(),
+      &ranking_lowerings(),
+      &volume_transpose_lowerings(),
   };
   return list;
 }

@@ -2,16 +2,21 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 
 #include "backends/cpu/kernels/shares.h"
 #include "backends/cpu/kernels/strides.h"
 #include "backends/cpu/lowering/layout.h"
 #include "base/error.h"
+#include "ops/arithmetic.h"
 
 namespace tenon::cpu {
 namespace {
 
-enum class IntegerOp { kAdd, kSub, kMul, kMaximum, kMinimum, kNeg, kSquare, kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kSelect };
+enum class IntegerOp {
+  kAdd, kSub, kMul, kMaximum, kMinimum, kNeg, kSquare, kAbs, kFloorDiv, kTruncateDiv, kFloorMod, kTruncateMod, kAnd, kOr, kXor, kInvert,
+  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kSelect
+};
 
 struct IntegerOpName {
   std::string_view name;
@@ -25,6 +30,16 @@ constexpr IntegerOpName kOps[] = {
     {"minimum", IntegerOp::kMinimum},
     {"neg", IntegerOp::kNeg},
     {"square", IntegerOp::kSquare},
+    {"abs", IntegerOp::kAbs},
+    {"floor_div", IntegerOp::kFloorDiv},
+    {"div", IntegerOp::kTruncateDiv},
+    {"truncate_div", IntegerOp::kTruncateDiv},
+    {"floor_mod", IntegerOp::kFloorMod},
+    {"truncate_mod", IntegerOp::kTruncateMod},
+    {"bitwise_and", IntegerOp::kAnd},
+    {"bitwise_or", IntegerOp::kOr},
+    {"bitwise_xor", IntegerOp::kXor},
+    {"invert", IntegerOp::kInvert},
     {"equal", IntegerOp::kEqual},
     {"not_equal", IntegerOp::kNotEqual},
     {"less", IntegerOp::kLess},
@@ -94,6 +109,22 @@ std::unique_ptr<Step> binary_step(IntegerLoop loop, F f) {
   });
 }
 
+// A divisor of zero is an error, found when the step is done.
+template <class Op, class T>
+std::unique_ptr<Step> division_step(IntegerLoop loop) {
+  return make_step([loop = std::move(loop)](const Frame& frame) {
+    std::atomic<bool> zero{false};
+    for_rows<T, T, T>(loop, frame, [&](T* y, const T* a, const T* b, const T*, std::int64_t sy, std::int64_t sa, std::int64_t sb, std::int64_t, std::int64_t n) {
+      for (std::int64_t i = 0; i < n; ++i) {
+        const T divisor = b[i * sb];
+        if (divisor == 0) zero.store(true, std::memory_order_relaxed);
+        y[i * sy] = divisor == 0 ? T{0} : Op::template apply<T, T>(a[i * sa], divisor);
+      }
+    });
+    if (zero.load(std::memory_order_relaxed)) fail(ErrorCode::kInvalidArgument, "integer division by zero");
+  });
+}
+
 template <class T>
 std::unique_ptr<Step> select_step(IntegerLoop loop) {
   return make_step([loop = std::move(loop)](const Frame& frame) {
@@ -119,6 +150,24 @@ std::unique_ptr<Step> make(IntegerOp op, IntegerLoop loop) {
       return binary_step<T, T>(std::move(loop), wrap([](U a, U) { return U{0} - a; }));
     case IntegerOp::kSquare:
       return binary_step<T, T>(std::move(loop), wrap([](U a, U) { return a * a; }));
+    case IntegerOp::kAbs:
+      return binary_step<T, T>(std::move(loop), wrap([](U a, U) { return static_cast<T>(a) < 0 ? U{0} - a : a; }));
+    case IntegerOp::kFloorDiv:
+      return division_step<ops::arithmetic::FloorDiv, T>(std::move(loop));
+    case IntegerOp::kTruncateDiv:
+      return division_step<ops::arithmetic::TruncateDiv, T>(std::move(loop));
+    case IntegerOp::kFloorMod:
+      return division_step<ops::arithmetic::FloorMod, T>(std::move(loop));
+    case IntegerOp::kTruncateMod:
+      return division_step<ops::arithmetic::TruncateMod, T>(std::move(loop));
+    case IntegerOp::kAnd:
+      return binary_step<T, T>(std::move(loop), [](T a, T b) { return a & b; });
+    case IntegerOp::kOr:
+      return binary_step<T, T>(std::move(loop), [](T a, T b) { return a | b; });
+    case IntegerOp::kXor:
+      return binary_step<T, T>(std::move(loop), [](T a, T b) { return a ^ b; });
+    case IntegerOp::kInvert:
+      return binary_step<T, T>(std::move(loop), [](T a, T) { return ~a; });
     case IntegerOp::kMaximum:
       return binary_step<T, T>(std::move(loop), [](T a, T b) { return std::max(a, b); });
     case IntegerOp::kMinimum:

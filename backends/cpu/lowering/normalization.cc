@@ -4,6 +4,7 @@
 #include "backends/cpu/kernels/layer_norm.h"
 #include "backends/cpu/kernels/reduce.h"
 #include "backends/cpu/kernels/softmax.h"
+#include "backends/cpu/lowering/integer_reduce.h"
 #include "backends/cpu/lowering/layout.h"
 #include "backends/cpu/lowering/lowering.h"
 #include "base/error.h"
@@ -106,7 +107,7 @@ ReduceOp reduce_op(const ir::Node& node) {
 Verdict supports_reduction(const ir::Node& node) {
   const ir::Value& input = node.inputs.at(0);
   const ir::ValueType& type = input.node->outputs.at(static_cast<std::size_t>(input.index));
-  if (!Reduce::supports(reduce_op(node), type.dtype)) {
+  if (!Reduce::supports(reduce_op(node), type.dtype) && !is_integer_reduction(node)) {
     return Verdict::no(fmt::format("{} of {} does not run in an engine", node.op->name, type.dtype == DataType::kInvalid ? "unknown dtype" : dtype_name(type.dtype)));
   }
   if (!type.shape.known_rank()) return Verdict::no("the rank is not known");
@@ -115,6 +116,7 @@ Verdict supports_reduction(const ir::Node& node) {
 
 // The mean over whole dimensions of size 1 and the like is a copy; everything else runs the kernel.
 Lowered lower_reduction(const ir::Node& node, WeightSource&) {
+  if (is_integer_reduction(node)) return lower_integer_reduction(node);
   Lowered lowered;
   lowered.kernel = fmt::format("reduce {}", node.op->name);
   lowered.unread = {1};

@@ -1,0 +1,187 @@
+// Integer arithmetic and reductions, positions of extremes, and moved blocks, against the reference kernels.
+#include <limits>
+
+#include "base/error.h"
+#include "cpu/engine_fixture.h"
+
+namespace tenon::test {
+namespace {
+
+Tensor ints(std::vector<std::int32_t> values) { return Tensor::vector<std::int32_t>(values); }
+
+template <class T>
+Tensor random_integers(Shape shape, unsigned seed, T low, T high) {
+  Tensor tensor(DataTypeOf<T>::value, std::move(shape));
+  std::mt19937 generator(seed);
+  std::uniform_int_distribution<T> uniform(low, high);
+  for (T& value : tensor.flat<T>()) value = uniform(generator);
+  return tensor;
+}
+
+struct Case {
+  std::string op;
+  std::vector<Tensor> inputs;
+  std::vector<Tensor> constants;
+  ir::Attrs attributes = {};
+  int outputs = 1;
+};
+
+std::unique_ptr<ir::Graph> graph_of(const Case& c, bool dynamic) {
+  GraphBuilder b;
+  SymbolSource symbols;
+  std::vector<ir::Value> operands;
+  for (const Tensor& input : c.inputs) {
+    PartialShape type(input.shape());
+    if (dynamic && input.rank() > 0 && input.dim(0) > 1) type[0] = symbols.fresh();
+    operands.push_back(b.parameter(input.dtype(), type));
+  }
+  for (const Tensor& constant : c.constants) operands.push_back(b.constant(constant));
+  const ir::Value first = b.op(c.op, operands, c.attributes, c.outputs);
+  std::vector<ir::Value> outputs;
+  for (int i = 0; i < c.outputs; ++i) outputs.push_back({first.node, i});
+  return b.finish(outputs);
+}
+
+// By a kernel of its own, for known and unknown first sizes.
+void check_case(const Case& c) {
+  SCOPED_TRACE(c.op);
+  for (const bool dynamic : {false, true}) {
+    const auto graph = graph_of(c, dynamic);
+    check(*graph, c.inputs);
+    for (const std::string& kernel : kernels(*graph, c.inputs)) EXPECT_NE(kernel, "reference");
+  }
+}
+
+template <class T>
+void check_arithmetic() {
+  const T low = std::numeric_limits<T>::lowest(), high = std::numeric_limits<T>::max();
+  const Tensor x = random_integers<T>({3, 5, 7}, 1, low, high), y = random_integers<T>({5, 7}, 2, low, high);
+  for (const char* op : {"bitwise_and", "bitwise_or", "bitwise_xor", "add", "mul", "maximum"}) check_case({op, {x, y}, {}});
+  for (const char* op : {"abs", "invert", "neg"}) check_case({op, {x}, {}});
+  Tensor divisor = random_integers<T>({5, 7}, 3, -9, 9);
+  for (T& value : divisor.flat<T>()) value = value == 0 ? T{4} : value;
+  Tensor dividend = random_integers<T>({3, 5, 7}, 4, -100, 100);
+  dividend.flat<T>()[0] = low;
+  divisor.flat<T>()[0] = -1;
+  for (const char* op : {"floor_div", "truncate_div", "div", "floor_mod", "truncate_mod"}) check_case({op, {dividend, divisor}, {}});
+}
+
+TEST(Integers, AreComputedAsTheReferenceDoes) {
+  check_arithmetic<std::int32_t>();
+  check_arithmetic<std::int64_t>();
+}
+
+TEST(Integers, RefuseToDivideByZero) {
+  const Case c{"floor_mod", {ints({5, 6, 7}), ints({1, 0, 2})}, {}};
+  const auto executable = load(build(*graph_of(c, false)));
+  EXPECT_THROW(run(*executable, c.inputs, 1), Error);
+}
+
+template <class T>
+void check_reductions() {
+  for (const char* op : {"sum", "prod", "max", "min"}) {
+    const Tensor x = random_integers<T>({3, 4, 5, 6}, 5, -40, 40);
+    for (const auto& axes : {std::vector<std::int32_t>{}, {0}, {3}, {1, 2}, {0, 2}, {-1, 1}, {0, 1, 2, 3}}) check_case({op, {x}, {ints(axes)}});
+    check_case({op, {x}, {ints({2})}, attrs({{"keep_dims", true}})});
+    check_case({op, {random_integers<T>({200, 300}, 6, -9, 9)}, {ints({1})}});
+    check_case({op, {Tensor(DataTypeOf<T>::value, Shape{2, 0, 3})}, {ints({1})}});
+    check_case({op, {Tensor::scalar<T>(7)}, {ints({})}});
+  }
+}
+
+TEST(Integers, AreReduced) {
+  check_reductions<std::int32_t>();
+  check_reductions<std::int64_t>();
+}
+
+Tensor with_ties(Shape shape) {
+  Tensor x = random_integers<std::int32_t>(shape, 7, 0, 4);
+  Tensor tensor(DataType::kFloat32, std::move(shape));
+  for (std::size_t i = 0; i < tensor.flat<float>().size(); ++i) tensor.flat<float>()[i] = static_cast<float>(x.flat<std::int32_t>()[i]);
+  return tensor;
+}
+
+TEST(Positions, OfExtremesAreThoseOfTheFirst) {
+  Tensor odd = with_ties({4, 40});
+  odd.flat<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+  for (int i = 40; i < 80; ++i) odd.flat<float>()[static_cast<std::size_t>(i)] = -std::numeric_limits<float>::infinity();
+  odd.flat<float>()[100] = std::numeric_limits<float>::infinity();
+  for (const char* op : {"arg_max", "arg_min"}) {
+    for (const DataType to : {DataType::kInt32, DataType::kInt64}) {
+      const auto attributes = attrs({{"output_type", to}});
+      for (const std::int32_t axis : {0, 1, 2, -1}) {
+        check_case({op, {with_ties({3, 70, 5})}, {Tensor::scalar(axis)}, attributes});
+        check_case({op, {random_integers<std::int32_t>({2, 3, 40}, 8, -5, 5)}, {Tensor::scalar(axis)}, attributes});
+        check_case({op, {random_integers<std::int64_t>({2, 3, 4}, 9, -5, 5)}, {Tensor::scalar(axis)}, attributes});
+      }
+      check_case({op, {odd}, {Tensor::scalar(1)}, attributes});
+      check_case({op, {odd}, {Tensor::scalar(0)}, attributes});
+      check_case({op, {random_tensor({2, 9, 600}, 3)}, {Tensor::scalar(1)}, attributes});
+      check_case({op, {random_tensor({600, 1000}, 3)}, {Tensor::scalar(1)}, attributes});
+      check_case({op, {Tensor(DataType::kFloat32, Shape{0, 3})}, {Tensor::scalar(1)}, attributes});
+    }
+  }
+}
+
+TEST(Positions, OfTheLargestStandInTensorFlowsOrder) {
+  for (const bool sorted : {true, false}) {
+    for (const std::int32_t k : {0, 1, 5, 40}) {
+      const auto attributes = attrs({{"sorted", sorted}});
+      check_case({"top_k", {with_ties({3, 40})}, {Tensor::scalar(k)}, attributes, 2});
+      check_case({"top_k", {random_tensor({2, 300, 40}, 4)}, {Tensor::scalar(k)}, attributes, 2});
+      check_case({"top_k", {random_integers<std::int64_t>({40}, 5, -9, 9)}, {Tensor::scalar(k)}, attributes, 2});
+    }
+  }
+  check_case({"top_k", {random_tensor({4, 9}, 4)}, {Tensor::scalar(3)}, attrs({{"index_type", DataType::kInt64}}), 2});
+}
+
+Tensor pairs(std::vector<std::int32_t> values) {
+  const auto rows = static_cast<std::int64_t>(values.size() / 2);
+  return ints(std::move(values)).reshaped(Shape{rows, 2});
+}
+
+TEST(Blocks, MoveBetweenSpaceAndBatch) {
+  const Tensor image = random_tensor({2, 6, 8, 3}, 1);
+  check_case({"space_to_batch", {image}, {ints({2, 4}), pairs({0, 0, 0, 0})}});
+  check_case({"space_to_batch", {image}, {ints({3, 2}), pairs({1, 2, 3, 1})}});
+  check_case({"space_to_batch", {image}, {pairs({1, 1, 2, 2})}, attrs({{"block_size", std::int64_t{2}}})});
+  check_case({"space_to_batch", {random_integers<std::int64_t>({3, 7}, 2, 0, 99)}, {ints({3}), pairs({1, 1})}});
+  const Tensor batch = random_tensor({12, 3, 2, 5}, 2);
+  check_case({"batch_to_space", {batch}, {ints({2, 3}), pairs({0, 0, 0, 0})}});
+  check_case({"batch_to_space", {batch}, {ints({3, 2}), pairs({1, 2, 0, 1})}});
+  check_case({"batch_to_space", {batch}, {pairs({1, 0, 0, 2})}, attrs({{"block_size", std::int64_t{2}}})});
+}
+
+TEST(Blocks, RollAroundTheEnds) {
+  const Tensor x = random_tensor({4, 5, 6}, 1);
+  check_case({"roll", {x}, {ints({2}), ints({1})}});
+  check_case({"roll", {x}, {ints({-1, 13, 3}), ints({0, 2, -1})}});
+  check_case({"roll", {x}, {ints({1, 2}), ints({1, 1})}});
+  check_case({"roll", {Tensor(DataType::kFloat32, Shape{0, 3})}, {ints({1, 1}), ints({0, 1})}});
+  check_case({"roll", {random_integers<std::int64_t>({7}, 2, 0, 99)}, {ints({0}), ints({0})}});
+}
+
+TEST(Volumes, AreConvolvedTransposed) {
+  const auto attributes = [](std::vector<std::int64_t> strides, const char* padding) {
+    return attrs({{"strides", std::move(strides)}, {"padding", std::string(padding)}, {"data_format", std::string("NDHWC")}});
+  };
+  const auto check_volume = [&](Shape x, Shape filter, std::vector<std::int32_t> sizes, std::vector<std::int64_t> strides, const char* padding) {
+    for (const bool dynamic : {false, true}) {
+      GraphBuilder builder;
+      SymbolSource symbols;
+      PartialShape type(x);
+      if (dynamic) type[0] = symbols.fresh();
+      const ir::Value size = builder.constant(ints(sizes)), weights = builder.constant(random_tensor(filter, 3, 0.5f));
+      const ir::Value input = builder.parameter(DataType::kFloat32, type);
+      const auto graph = builder.finish({builder.op("conv3d_backprop_input", {size, weights, input}, attributes(strides, padding))});
+      check(*graph, {random_tensor(x, 4)});
+      EXPECT_EQ(kernels(*graph, {random_tensor(x, 4)}), std::vector<std::string>{"conv3d_transpose"});
+    }
+  };
+  check_volume({2, 3, 4, 5, 6}, {2, 3, 3, 7, 6}, {2, 6, 8, 10, 7}, {1, 2, 2, 2, 1}, "SAME");
+  check_volume({2, 3, 4, 5, 6}, {2, 3, 3, 7, 6}, {2, 4, 6, 7, 7}, {1, 1, 1, 1, 1}, "VALID");
+  check_volume({1, 2, 2, 2, 16}, {3, 3, 3, 16, 16}, {1, 7, 5, 4, 16}, {1, 3, 2, 1, 1}, "VALID");
+}
+
+}  // namespace
+}  // namespace tenon::test

@@ -161,6 +161,59 @@ TEST(Blocks, RollAroundTheEnds) {
   check_case({"roll", {random_integers<std::int64_t>({7}, 2, 0, 99)}, {ints({0}), ints({0})}});
 }
 
+template <class T>
+void check_scans(const Tensor& x) {
+  for (const char* op : {"cumsum", "cumprod"}) {
+    for (const std::int32_t axis : {0, 1, -1}) {
+      for (const bool exclusive : {false, true}) {
+        for (const bool reverse : {false, true}) {
+          check_case({op, {x}, {Tensor::scalar(axis)}, attrs({{"exclusive", exclusive}, {"reverse", reverse}})});
+        }
+      }
+    }
+    check_case({op, {Tensor(DataTypeOf<T>::value, Shape{2, 0, 3})}, {Tensor::scalar(1)}});
+  }
+}
+
+TEST(Scans, RunAlongAnAxis) {
+  check_scans<float>(random_tensor({3, 5, 300}, 1));
+  check_scans<std::int32_t>(random_integers<std::int32_t>({3, 5, 7}, 1, -100, 100));
+  check_scans<std::int64_t>(random_integers<std::int64_t>({4, 9, 2}, 1, -100, 100));
+  check_case({"cumsum", {random_tensor({700}, 1)}, {Tensor::scalar(0)}});
+}
+
+Tensor coordinates(std::vector<std::int32_t> values, Shape shape) { return ints(std::move(values)).reshaped(std::move(shape)); }
+
+TEST(Indexing, TakesSlicesByCoordinates) {
+  const Tensor table = random_tensor({4, 5, 6}, 1);
+  check_case({"gather_nd", {table, coordinates({0, 1, 3, 4, 2, 2}, {3, 2})}, {}});
+  check_case({"gather_nd", {table, coordinates({3, 0, 1, 2}, {2, 2, 1})}, {}});
+  check_case({"gather_nd", {table, coordinates({3, 4, 5, 0, 0, 0}, {2, 3})}, {}});
+  check_case({"gather_nd", {table, Tensor(DataType::kInt32, Shape{2, 0})}, {}});
+  check_case({"gather_nd", {table, Tensor(DataType::kInt32, Shape{0, 2})}, {}});
+  check_case({"gather_nd", {table, coordinates({0, 9, 1, 1}, {2, 2})}, {}, attrs({{"bad_indices_policy", std::string("IGNORE")}})});
+  const Case outside{"gather_nd", {table, coordinates({0, 9}, {1, 2})}, {}};
+  const auto executable = load(build(*graph_of(outside, false)));
+  EXPECT_THROW(run(*executable, outside.inputs, 1), Error);
+}
+
+TEST(Indexing, GathersFromATablePerBatch) {
+  const Tensor table = random_tensor({3, 4, 5, 6}, 1), rows = random_integers<std::int32_t>({3, 4, 2}, 2, 0, 4);
+  check_case({"gather", {table, rows}, {Tensor::scalar(2)}, attrs({{"batch_dims", std::int64_t{2}}})});
+  check_case({"gather", {table, random_integers<std::int32_t>({3, 7}, 2, 0, 4)}, {Tensor::scalar(2)}, attrs({{"batch_dims", std::int64_t{1}}})});
+  check_case({"gather", {table, rows}, {Tensor::scalar(2)}, attrs({{"batch_dims", std::int64_t{-1}}})});
+  check_case({"gather", {table, random_integers<std::int64_t>({2, 2}, 2, 0, 4)}, {Tensor::scalar(2)}, attrs({{"batch_dims", std::int64_t{0}}})});
+}
+
+TEST(Indexing, MakesOneHotRows) {
+  const Tensor indices = random_integers<std::int32_t>({3, 4}, 1, -1, 6);
+  for (const std::int64_t axis : {-1, 0, 1}) {
+    check_case({"one_hot", {indices}, {Tensor::scalar(5), Tensor::scalar(2.0f), Tensor::scalar(-1.0f)}, attrs({{"axis", axis}})});
+  }
+  check_case({"one_hot", {random_integers<std::int64_t>({70}, 1, 0, 9)}, {Tensor::scalar(9), Tensor::scalar(true), Tensor::scalar(false)}});
+  check_case({"one_hot", {indices}, {Tensor::scalar(0), Tensor::scalar(2.0f), Tensor::scalar(-1.0f)}});
+}
+
 TEST(Volumes, AreConvolvedTransposed) {
   const auto attributes = [](std::vector<std::int64_t> strides, const char* padding) {
     return attrs({{"strides", std::move(strides)}, {"padding", std::string(padding)}, {"data_format", std::string("NDHWC")}});

@@ -14,6 +14,7 @@ const LoweringFamily& conv_lowerings();
 const LoweringFamily& conv_nd_lowerings();
 const LoweringFamily& core_lowerings();
 const LoweringFamily& elementwise_lowerings();
+const LoweringFamily& indexing_lowerings();
 const LoweringFamily& loop_lowerings();
 const LoweringFamily& matmul_lowerings();
 const LoweringFamily& movement_lowerings();
@@ -31,6 +32,7 @@ std::span<const LoweringFamily* const> lowering_families() {
       &conv_nd_lowerings(),
       &core_lowerings(),
       &elementwise_lowerings(),
+      &indexing_lowerings(),
       &loop_lowerings(),
       &matmul_lowerings(),
       &movement_lowerings(),

@@ -437,18 +437,23 @@ Lowered lower_pad(const ir::Node& node, WeightSource&) {
 
 Verdict supports_gather(const ir::Node& node) {
   if (auto verdict = supports_moving(node, 0, {2}); !verdict) return verdict;
-  if (node.attr_or<std::int64_t>("batch_dims", 0) != 0) return Verdict::no("batch_dims other than 0 do not run in an engine");
   const DataType dtype = type_of(node, 1).dtype;
   if (dtype != DataType::kInt32 && dtype != DataType::kInt64) return Verdict::no("indices must be int32 or int64");
   return Verdict::yes();
 }
 
+// Every batch picks from a table of its own.
 template <class Index>
-void run_gather(const Gather& shape, Slot table, Slot indices, Slot to, const ir::Node& node, const Frame& frame) {
-  const std::int64_t bad = gather_rows(shape, frame.at<const void>(table), frame.at<const Index>(indices), frame.at<void>(to), *frame.team);
-  if (bad < 0) return;
-  fail(ErrorCode::kInvalidArgument, "{}: indices[{}] = {} is not in [0, {})", node.describe(), bad,
-       static_cast<std::int64_t>(frame.at<const Index>(indices)[bad]), shape.table_rows);
+void run_gather(const Gather& shape, std::int64_t batches, Slot table, Slot indices, Slot to, const ir::Node& node, const Frame& frame) {
+  for (std::int64_t b = 0; b < batches; ++b) {
+    const Index* picks = frame.at<const Index>(indices) + b * shape.count;
+    const std::byte* rows = frame.at<const std::byte>(table) + b * shape.outer * shape.table_rows * shape.row_bytes;
+    std::byte* picked = frame.at<std::byte>(to) + b * shape.outer * shape.count * shape.row_bytes;
+    const std::int64_t bad = gather_rows(shape, rows, picks, picked, *frame.team);
+    if (bad < 0) continue;
+    fail(ErrorCode::kInvalidArgument, "{}: indices[{}] = {} is not in [0, {})", node.describe(), b * shape.count + bad,
+         static_cast<std::int64_t>(picks[bad]), shape.table_rows);
+  }
 }
 
 Lowered lower_gather(const ir::Node& node, WeightSource&) {
@@ -460,13 +465,22 @@ Lowered lower_gather(const ir::Node& node, WeightSource&) {
     const int axis = resolve_axis(ctx, ctx.num_operands() > 2 ? ctx.integers(2).at(0) : 0, table.shape.rank());
     Gather shape;
     shape.row_bytes = unit(table);
-    for (int d = 0; d < axis; ++d) shape.outer *= table.shape[d];
+    const Shape& picks = ctx.operand(1).shape;
+    const auto listed = node->attr_or<std::int64_t>("batch_dims", 0);
+    const auto batch = static_cast<int>(listed < 0 ? listed + picks.rank() : listed);
+    if (batch < 0 || batch > picks.rank() || batch > axis) fail(ErrorCode::kInvalidModel, "{}: batch_dims is {}", node->describe(), listed);
+    std::int64_t batches = 1;
+    for (int d = 0; d < batch; ++d) {
+      if (table.shape[d] != picks[d]) fail(ErrorCode::kInvalidArgument, "{}: batch axis {} differs", node->describe(), d);
+      batches *= picks[d];
+    }
+    for (int d = batch; d < axis; ++d) shape.outer *= table.shape[d];
     for (int d = axis + 1; d < table.shape.rank(); ++d) shape.row_bytes *= table.shape[d];
     shape.table_rows = table.shape[axis];
-    shape.count = ctx.operand(1).elements();
+    shape.count = batches == 0 ? 0 : ctx.operand(1).elements() / batches;
     const bool wide = ctx.operand(1).dtype == DataType::kInt64;
     return make_step([=, from = table.slot, indices = ctx.operand(1).slot, to = ctx.result().slot](const Frame& frame) {
-      (wide ? run_gather<std::int64_t> : run_gather<std::int32_t>)(shape, from, indices, to, *node, frame);
+      (wide ? run_gather<std::int64_t> : run_gather<std::int32_t>)(shape, batches, from, indices, to, *node, frame);
     });
   };
   return lowered;

@@ -5,32 +5,61 @@
 Reads one JSON command a line, answers with one JSON line: {"prepare": BATCH} warms up and gives {"result": sum of the outputs'
 magnitudes}; {"run": BATCH, "seconds": S} makes one call, then calls for S seconds and gives their times in ms.
 """
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
+
+PR_SET_PDEATHSIG = 1
 
 
 def by_prefix(feeds, name):
     return next(value for key, value in feeds.items() if name.startswith(key))
 
 
+def frozen_function(path):
+    """The graph of a .pb as a function of its placeholders. (Freezing the SavedModel here takes several times its memory.)"""
+    import tensorflow as tf
+    graph = tf.compat.v1.GraphDef()
+    with open(path, "rb") as file:
+        graph.ParseFromString(file.read())
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+    nodes = wrapped.graph.get_operations()
+    read = {tensor.op.name for node in nodes for tensor in node.inputs}
+    return wrapped.prune([node.outputs[0] for node in nodes if node.type == "Placeholder"],
+                         [node.outputs[0] for node in nodes if node.name not in read and node.type == "Identity"])
+
+
+def variables_function(path):
+    """The SavedModel's function with its variables. The result also holds the model: it owns the variables."""
+    import tensorflow as tf
+    model = tf.saved_model.load(path)
+    signature = model.signatures["serving_default"]
+    names = list(signature.structured_input_signature[1])
+    return names, lambda *arguments: signature(**dict(zip(names, arguments))), model
+
+
 class TensorFlow:
-    """One frozen function serves all batches; XLA compiles it once for each."""
+    """One function serves all batches; XLA compiles it once for each. It is frozen, which is faster, but BERT-base's is not: TensorFlow
+    would take 8 GB for the constants."""
 
     def __init__(self, root, name, threads, xla=False):
         import tensorflow as tf
-        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        self.loaded = tf.saved_model.load(f"{root}/{name}")  # owns the variables for as long as the function is used
-        self.frozen = convert_variables_to_constants_v2(self.loaded.signatures["serving_default"])
-        self.function = tf.function(lambda *a: self.frozen(*a), jit_compile=True) if xla else self.frozen
+        if name.startswith("bert"):
+            self.names, function, self.model = variables_function(f"{root}/{name}")
+        else:
+            function = frozen_function(f"{root}/{name}.pb")
+            self.names = [tensor.name for tensor in function.inputs]
+        self.function = tf.function(lambda *a: function(*a), jit_compile=True) if xla else function
 
     def call(self, feeds):
         import numpy as np
         import tensorflow as tf
-        arguments = [tf.constant(by_prefix(feeds, t.name)) for t in self.frozen.inputs]
+        arguments = [tf.constant(by_prefix(feeds, name)) for name in self.names]
         return lambda: [np.asarray(t) for t in tf.nest.flatten(self.function(*arguments))]
 
 
@@ -130,6 +159,7 @@ def run(call, seconds):
 
 
 def main():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also a stopped process ends with its parent
     peer, root, name, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

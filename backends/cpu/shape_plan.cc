@@ -166,6 +166,18 @@ void state_known_sizes(ir::Node& node, ops::Facts& facts) {
   }
 }
 
+// The concrete shape of a result. No count of its elements or bytes and no stride overflows from here on.
+Shape checked_shape(const ir::Node& node, const ir::ValueType& type) {
+  constexpr std::int64_t kMostElements = std::int64_t{1} << 42;
+  std::int64_t elements = 1;  // were each empty dimension of size 1
+  for (const Dim& dim : type.shape.dims()) {
+    if (__builtin_mul_overflow(elements, std::max<std::int64_t>(1, dim.size()), &elements) || elements > kMostElements) {
+      fail(ErrorCode::kUnsupported, "{}: a result of shape {} is too large to be computed", node.describe(), type.shape.to_string());
+    }
+  }
+  return type.shape.to_shape();
+}
+
 void Planner::infer_shapes() {
   ir::Graph& graph = *program_.graph;
   TENON_CHECK(inputs_.size() == graph.parameters.size());
@@ -194,7 +206,7 @@ void Planner::infer_shapes() {
       PlannedValue planned;
       planned.dtype = node->outputs[i].dtype;
       planned.known = node->outputs[i].shape.fully_known();
-      if (planned.known) planned.shape = node->outputs[i].shape.to_shape();
+      if (planned.known) planned.shape = checked_shape(*node, node->outputs[i]);
       values_.push_back(std::move(planned));
       if (const Tensor* constant = facts.constant(value)) constants.emplace_back(value, *constant);
     }

@@ -209,7 +209,8 @@ std::optional<std::vector<std::int64_t>> integers_of(ir::Value value) {
 
 std::optional<std::vector<float>> channels_of(ir::Value value, int rank, std::int64_t channels) {
   const Tensor* tensor = constant_of(value);
-  if (tensor == nullptr || tensor->dtype() != DataType::kFloat32 || channels < 1 || tensor->rank() > rank) return std::nullopt;
+  if (tensor == nullptr || tensor->dtype() != DataType::kFloat32 || tensor->rank() > rank) return std::nullopt;
+  if (channels < 1 || channels > kMostChannels) return std::nullopt;
   const auto values = tensor->flat<float>();
   if (values.size() == 1) return std::vector<float>(static_cast<std::size_t>(channels), values[0]);
   if (tensor->num_elements() != channels || tensor->dim(tensor->rank() - 1) != channels) return std::nullopt;

@@ -86,8 +86,10 @@ std::optional<float> scalar_of(ir::Value value);
 bool is_scalar(ir::Value value, float wanted);
 // The elements of an integer constant (int32 or int64) of rank 0 or 1.
 std::optional<std::vector<std::int64_t>> integers_of(ir::Value value);
+// Tables by channel are made for so many channels at most: a type may name any number, without data of that size.
+inline constexpr std::int64_t kMostChannels = std::int64_t{1} << 22;
 // A float32 constant that varies at most along the last dim when it broadcasts against a value of `rank` dims with `channels` in
-// the last: its values for each channel.
+// the last: its values for each channel. Nothing for more than kMostChannels.
 std::optional<std::vector<float>> channels_of(ir::Value value, int rank, std::int64_t channels);
 // The shape as the constant target of a reshape: at most one size may be unknown (-1), and then none may be 0.
 std::optional<std::vector<std::int64_t>> reshape_target(const PartialShape& shape);

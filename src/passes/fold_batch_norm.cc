@@ -25,6 +25,8 @@ struct Affine {
   }
 };
 
+bool has_channels(ir::Value value) { return last_dim(value) >= 1 && last_dim(value) <= kMostChannels; }
+
 bool is_scalar_constant(ir::Value value) { return constant_of(value) != nullptr && constant_of(value)->num_elements() == 1; }
 
 bool channels_last(const ir::Node& node) {
@@ -79,13 +81,14 @@ bool apply_batch_norm(const ir::Node& node, ir::Value x, Affine& affine) {
   return true;
 }
 
+bool is_arithmetic(const ir::Node& node) {
+  return node.is("add") || node.is("sub") || node.is("mul") || node.is("div") || node.is("bias_add");
+}
+
 bool apply(const ir::Node& node, ir::Value x, Affine& affine) {
   if (!is_float(x) || node.outputs.empty() || node.outputs[0].dtype != DataType::kFloat32) return false;
   if (node.is("fused_batch_norm")) return apply_batch_norm(node, x, affine);
-  if (node.is("add") || node.is("sub") || node.is("mul") || node.is("div") || node.is("bias_add")) {
-    return apply_arithmetic(node, x, shape_of(x).rank(), affine);
-  }
-  return false;
+  return is_arithmetic(node) && apply_arithmetic(node, x, shape_of(x).rank(), affine);
 }
 
 // True when users see nothing of the node but output 0.
@@ -100,10 +103,10 @@ bool only_first_output(const Editor& editor, ir::Node* node) {
 template <class Accept>
 Affine follow(const Editor& editor, ir::Value value, Accept&& accept) {
   Affine affine;
-  const std::int64_t channels = last_dim(value);
-  if (channels < 1) return affine;
-  affine.scale.assign(static_cast<std::size_t>(channels), 1);
-  affine.shift.assign(static_cast<std::size_t>(channels), 0);
+  if (!has_channels(value)) return affine;
+  const auto channels = static_cast<std::size_t>(last_dim(value));
+  affine.scale.assign(channels, 1);
+  affine.shift.assign(channels, 0);
   constexpr std::size_t kMaxSteps = 64;
   for (;;) {
     ir::Node* node = editor.sole_user(value);
@@ -181,11 +184,12 @@ bool fold_into(Editor& editor, ir::Node* node) {
 // A chain that no convolution takes. `first` is its first node, x what it starts from. The nodes of a chain that is not worth it
 // go to `seen`.
 bool make_affine(Editor& editor, ir::Node* first, std::unordered_set<const ir::Node*>& seen) {
+  if (!is_arithmetic(*first) && !first->is("fused_batch_norm")) return false;
   ir::Value x;
   for (const ir::Value& input : first->inputs) {
     if (constant_of(input) == nullptr) x = input;
   }
-  if (!x || !shape_of(x).known_rank() || last_dim(x) < 1 || !first->control_inputs.empty()) return false;
+  if (!x || !shape_of(x).known_rank() || !has_channels(x) || !first->control_inputs.empty()) return false;
   const auto channels = static_cast<std::size_t>(last_dim(x));
   Affine start{Channels(channels, 1), Channels(channels, 0), false, {}};
   if (!apply(*first, x, start) || !only_first_output(editor, first)) return false;

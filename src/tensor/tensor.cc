@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
 
 #include "base/error.h"
@@ -61,8 +62,11 @@ std::shared_ptr<const void> allocate(DataType dtype, std::int64_t count, void** 
 }  // namespace
 
 std::int64_t Shape::num_elements() const noexcept {
+  if (std::find(dims_.begin(), dims_.end(), 0) != dims_.end()) return 0;  // whatever the other sizes are
   std::int64_t count = 1;
-  for (std::int64_t dim : dims_) count *= dim;
+  for (std::int64_t dim : dims_) {
+    if (__builtin_mul_overflow(count, dim, &count)) return std::numeric_limits<std::int64_t>::max();
+  }
   return count;
 }
 

@@ -143,6 +143,22 @@ TEST(CpuEngine, PassesInputsAndConstantsToOutputs) {
   check(*graph, {random_tensor({2, 3}, 2)});
 }
 
+TEST(CpuEngine, RefusesResultsWhoseSizeOverflows) {
+  GraphBuilder b;
+  const auto x = b.parameter(DataType::kFloat32, {1, 1});
+  Tensor sizes(DataType::kInt64, {2});
+  sizes.flat<std::int64_t>()[0] = std::int64_t{1} << 33;
+  sizes.flat<std::int64_t>()[1] = std::int64_t{1} << 31;  // 2^64 elements, which wrap to none
+  const auto large = b.op("broadcast_to", {x, b.constant(sizes)});
+  const auto graph = b.finish({b.op("max", {large, b.constant(Tensor::scalar<std::int32_t>(0), "axis")})});
+  try {
+    run(*load(build(*graph)), {random_tensor({1, 1}, 1)}, 1);
+    FAIL() << "ran";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << error.what();
+  }
+}
+
 TEST(CpuEngine, HandlesAnEmptyBatch) {
   const auto graph = small_net();
   const auto found = run(*load(build(*graph)), {random_tensor({0, 12, 10, 5}, 1)}, 1);

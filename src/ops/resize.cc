@@ -1,5 +1,7 @@
 // Images at another size: nearest, bilinear, bicubic, area, and separable kernels with scale and translation. All but the
 // nearest give float32.
+#include "ops/resize.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -51,21 +53,21 @@ struct Mapping {
   }
 };
 
-bool align_corners(const EvalContext& ctx) { return ctx.attrs().get_or<bool>("align_corners", false); }
+bool align_corners(const ir::Attrs& attrs) { return attrs.get_or<bool>("align_corners", false); }
 
-Mapping mapping(const EvalContext& ctx, std::int64_t in, std::int64_t out) {
-  const bool half_pixel = ctx.attrs().get_or<bool>("half_pixel_centers", false);
-  if (align_corners(ctx) && half_pixel) ctx.fail_node("align_corners and half_pixel_centers exclude each other");
-  if (align_corners(ctx) && out > 1) return {static_cast<float>(in - 1) / static_cast<float>(out - 1), half_pixel};
+Mapping mapping(const ir::Attrs& attrs, std::int64_t in, std::int64_t out) {
+  const bool half_pixel = attrs.get_or<bool>("half_pixel_centers", false);
+  if (align_corners(attrs) && half_pixel) fail(ErrorCode::kInvalidArgument, "align_corners and half_pixel_centers exclude each other");
+  if (align_corners(attrs) && out > 1) return {static_cast<float>(in - 1) / static_cast<float>(out - 1), half_pixel};
   return {static_cast<float>(in) / static_cast<float>(out), half_pixel};
 }
 
 std::vector<std::int64_t> nearest_indices(const EvalContext& ctx, std::int64_t in, std::int64_t out) {
-  const Mapping map = mapping(ctx, in, out);
+  const Mapping map = mapping(ctx.attrs(), in, out);
   std::vector<std::int64_t> indices(static_cast<std::size_t>(out));
   for (std::int64_t i = 0; i < out; ++i) {
     const float at = map.half_pixel ? (static_cast<float>(i) + 0.5f) * map.scale : map(i);
-    const auto index = static_cast<std::int64_t>(align_corners(ctx) ? std::round(at) : std::floor(at));
+    const auto index = static_cast<std::int64_t>(align_corners(ctx.attrs()) ? std::round(at) : std::floor(at));
     indices[static_cast<std::size_t>(i)] = std::clamp<std::int64_t>(index, 0, in - 1);
   }
   return indices;
@@ -76,13 +78,6 @@ void evaluate_nearest(EvalContext& ctx) {
   const Tensor rows = take(ctx.input(0), 1, nearest_indices(ctx, ctx.input(0).dim(1), shape[1]));
   ctx.set_output(0, take(rows, 2, nearest_indices(ctx, rows.dim(2), shape[2])));
 }
-
-// Which input pixels make one output pixel along an axis, and how much each counts.
-struct Blend {
-  std::vector<std::int64_t> indices;
-  std::vector<double> weights;
-};
-using Blends = std::vector<Blend>;
 
 // Blends rows and columns of `images` to float32 [N, rows, columns, C].
 void blend(EvalContext& ctx, const Tensor& images, const Blends& rows, const Blends& columns) {
@@ -119,8 +114,8 @@ void blend(EvalContext& ctx, const Tensor& images, const Blends& rows, const Ble
   ctx.set_output(0, std::move(output));
 }
 
-Blends bilinear_blends(const EvalContext& ctx, std::int64_t in, std::int64_t out) {
-  const Mapping map = mapping(ctx, in, out);
+Blends bilinear_blends(const ir::Attrs& attrs, std::int64_t in, std::int64_t out) {
+  const Mapping map = mapping(attrs, in, out);
   Blends blends;
   for (std::int64_t i = 0; i < out; ++i) {
     const float at = map(i), floor = std::floor(at);
@@ -144,9 +139,9 @@ double cubic(double x, double a) {
 
 // TensorFlow rounds the position between two pixels to 1/1024. With half-pixel centers pixels outside do not count; else the
 // border pixel stands in for them.
-Blends bicubic_blends(const EvalContext& ctx, std::int64_t in, std::int64_t out) {
+Blends bicubic_blends(const ir::Attrs& attrs, std::int64_t in, std::int64_t out) {
   constexpr double kSteps = 1024;
-  const Mapping map = mapping(ctx, in, out);
+  const Mapping map = mapping(attrs, in, out);
   Blends blends;
   for (std::int64_t i = 0; i < out; ++i) {
     const float at = map(i);
@@ -171,8 +166,8 @@ Blends bicubic_blends(const EvalContext& ctx, std::int64_t in, std::int64_t out)
 }
 
 // Every input pixel counts by how much of it the output pixel covers.
-Blends area_blends(const EvalContext& ctx, std::int64_t in, std::int64_t out) {
-  const float scale = mapping(ctx, in, out).scale;
+Blends area_blends(const ir::Attrs& attrs, std::int64_t in, std::int64_t out) {
+  const float scale = mapping(attrs, in, out).scale;
   if (scale == 0) return Blends(static_cast<std::size_t>(out), {{0}, {1.0}});  // one pixel with aligned corners
   Blends blends;
   for (std::int64_t i = 0; i < out; ++i) {
@@ -189,11 +184,11 @@ Blends area_blends(const EvalContext& ctx, std::int64_t in, std::int64_t out) {
   return blends;
 }
 
-template <Blends (*kBlends)(const EvalContext&, std::int64_t, std::int64_t)>
 void evaluate_blended(EvalContext& ctx) {
   const Shape shape = resized_shape(ctx);
   const Tensor images = ctx.input(0);
-  blend(ctx, images, kBlends(ctx, images.dim(1), shape[1]), kBlends(ctx, images.dim(2), shape[2]));
+  const std::string_view op = ctx.node().op->name;
+  blend(ctx, images, resize_blends(op, ctx.attrs(), images.dim(1), shape[1]), resize_blends(op, ctx.attrs(), images.dim(2), shape[2]));
 }
 
 // scale_and_translate: images, size, scale [2], translation [2]; attributes kernel_type and antialias.
@@ -268,17 +263,15 @@ void evaluate_scale_and_translate(EvalContext& ctx) {
   const auto scale = ctx.input(2).flat<float>(), translation = ctx.input(3).flat<float>();
   if (scale.size() != 2 || translation.size() != 2) ctx.fail_node("scale and translation must have 2 numbers");
   if (!(scale[0] > 0) || !(scale[1] > 0)) ctx.fail_node("the scale must be positive, it is {} and {}", scale[0], scale[1]);
-  const Kernel kernel = kernel_of(ctx.attrs());
-  const bool antialias = ctx.attrs().get_or<bool>("antialias", true);
-  blend(ctx, images, kernel_blends(kernel, antialias, images.dim(1), shape[1], scale[0], translation[0]),
-        kernel_blends(kernel, antialias, images.dim(2), shape[2], scale[1], translation[1]));
+  blend(ctx, images, scaled_blends(ctx.attrs(), images.dim(1), shape[1], scale[0], translation[0]),
+        scaled_blends(ctx.attrs(), images.dim(2), shape[2], scale[1], translation[1]));
 }
 
 constexpr ir::OpDef kOps[] = {
     {"resize_nearest", infer_resize<false>, evaluate_nearest},
-    {"resize_bilinear", infer_resize<true>, evaluate_blended<bilinear_blends>},
-    {"resize_bicubic", infer_resize<true>, evaluate_blended<bicubic_blends>},
-    {"resize_area", infer_resize<true>, evaluate_blended<area_blends>},
+    {"resize_bilinear", infer_resize<true>, evaluate_blended},
+    {"resize_bicubic", infer_resize<true>, evaluate_blended},
+    {"resize_area", infer_resize<true>, evaluate_blended},
     {"scale_and_translate", infer_resize<true>, evaluate_scale_and_translate},
 };
 
@@ -289,6 +282,15 @@ constexpr ImportRule kRules[] = {
 };
 
 }  // namespace
+
+Blends resize_blends(std::string_view op, const ir::Attrs& attrs, std::int64_t in, std::int64_t out) {
+  if (op == "resize_bicubic") return bicubic_blends(attrs, in, out);
+  return op == "resize_area" ? area_blends(attrs, in, out) : bilinear_blends(attrs, in, out);
+}
+
+Blends scaled_blends(const ir::Attrs& attrs, std::int64_t in, std::int64_t out, float scale, float translation) {
+  return kernel_blends(kernel_of(attrs), attrs.get_or<bool>("antialias", true), in, out, scale, translation);
+}
 
 const OpFamily& resize_family() {
   static const OpFamily family{"resize", kOps, kRules};

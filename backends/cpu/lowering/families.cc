@@ -9,6 +9,7 @@ namespace tenon::cpu {
 
 const LoweringFamily& attention_lowerings();
 const LoweringFamily& conv_depthwise_lowerings();
+const LoweringFamily& blending_lowerings();
 const LoweringFamily& blocks_lowerings();
 const LoweringFamily& conv_lowerings();
 const LoweringFamily& conv_nd_lowerings();
@@ -27,6 +28,7 @@ std::span<const LoweringFamily* const> lowering_families() {
   static const std::array list = {
       &attention_lowerings(),
       &conv_depthwise_lowerings(),
+      &blending_lowerings(),
       &blocks_lowerings(),
       &conv_lowerings(),
       &conv_nd_lowerings(),

@@ -1,4 +1,4 @@
-// Integer arithmetic and reductions, positions of extremes, and moved blocks, against the reference kernels.
+// Lowerings beside the arithmetic of float32: integers, positions, moved and picked elements, images, against the reference kernels.
 #include <limits>
 
 #include "base/error.h"
@@ -212,6 +212,24 @@ TEST(Indexing, MakesOneHotRows) {
   }
   check_case({"one_hot", {random_integers<std::int64_t>({70}, 1, 0, 9)}, {Tensor::scalar(9), Tensor::scalar(true), Tensor::scalar(false)}});
   check_case({"one_hot", {indices}, {Tensor::scalar(0), Tensor::scalar(2.0f), Tensor::scalar(-1.0f)}});
+}
+
+TEST(Images, AreResizedByWideKernels) {
+  const Tensor image = random_tensor({2, 7, 9, 3}, 1);
+  Tensor bytes(DataType::kUInt8, Shape{1, 5, 6, 4});
+  for (std::size_t i = 0; i < bytes.flat<std::uint8_t>().size(); ++i) bytes.flat<std::uint8_t>()[i] = static_cast<std::uint8_t>(i * 37);
+  for (const char* op : {"resize_bicubic", "resize_area"}) {
+    for (const Tensor& size : {ints({14, 18}), ints({4, 5}), ints({1, 20}), ints({7, 9})}) {
+      check_case({op, {image}, {size}});
+      check_case({op, {bytes}, {size}, attrs({{"align_corners", true}})});
+    }
+  }
+  check_case({"resize_bicubic", {image}, {ints({11, 4})}, attrs({{"half_pixel_centers", true}})});
+  check_case({"resize_bicubic", {random_tensor({1, 100, 120, 16}, 2)}, {ints({150, 90})}, attrs({{"half_pixel_centers", true}})});
+  const Tensor scale = Tensor::vector<float>(std::vector<float>{1.5f, 0.6f}), move = Tensor::vector<float>(std::vector<float>{-1.0f, 2.5f});
+  for (const char* kernel : {"lanczos3", "gaussian", "keyscubic", "triangle"}) {
+    check_case({"scale_and_translate", {image}, {ints({10, 8}), scale, move}, attrs({{"kernel_type", std::string(kernel)}})});
+  }
 }
 
 TEST(Volumes, AreConvolvedTransposed) {

@@ -1,5 +1,8 @@
 #include "api/engines.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -53,6 +56,13 @@ bool belongs_to(const plan::Engine& engine, const ir::Node& node) {
 // A converted model's node carries "<name>:<hash>" of its engine's file: one of the same name and types from another conversion
 // would compute with other weights.
 std::string identity_of(const ir::Node& node) { return node.attr_or<std::string>("_tenon_engine", {}); }
+
+// Starts to read all of a mapped file, in larger pieces than page faults would ask for. Only a hint: failures do not matter.
+void read_ahead(std::string_view bytes) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto start = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
+  madvise(reinterpret_cast<void*>(start), reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size() - start, MADV_WILLNEED);
+}
 
 // The engine that the node names; nodes of TF-TRT have one of their own name.
 std::string engine_name(const ir::Node& node) {
@@ -152,8 +162,11 @@ const Engines::Stored& Engines::stored(const ir::Node& node, const std::string& 
       return *entry;
     }
     const auto file = MappedFile::open(*path);
-    entry->engine = plan::parse(file->bytes(), file);
-    if (entry->engine.name != engine || (!identity.empty() && identity != fmt::format("{}:{:016x}", engine, hash64(file->bytes())))) {
+    read_ahead(file->bytes());
+    // A large file is read once: by the node's hash, else by the checksums of its sections, which tell what is wrong with it.
+    const bool whole = !identity.empty() && identity == fmt::format("{}:{:016x}", engine, hash64(file->bytes()));
+    entry->engine = plan::parse(file->bytes(), file, whole ? plan::Checksums::kKnownWhole : plan::Checksums::kVerify);
+    if (entry->engine.name != engine || (!identity.empty() && !whole)) {
       entry->problem = kAnotherOne;
     } else if (const Verdict fits = plan::compatible(entry->engine, backend_->capabilities().stamp); !fits) {
       entry->problem = fits.reason();

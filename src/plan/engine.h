@@ -75,7 +75,9 @@ void write(const Engine& engine, const std::filesystem::path& path);
 
 // Reads a plan that `owner` keeps alive; sections point into `bytes`. Every offset, count and checksum is checked; throws
 // kIncompatiblePlan saying what is wrong. `bytes` must be 64-byte aligned, else the sections are copied.
-Engine parse(std::string_view bytes, std::shared_ptr<const void> owner);
+// Bytes that are known to be whole, since their hash is the wanted one, need no checksums of the sections.
+enum class Checksums { kVerify, kKnownWhole };
+Engine parse(std::string_view bytes, std::shared_ptr<const void> owner, Checksums checksums = Checksums::kVerify);
 // Maps the file. Throws kNotFound, kIo, or as parse does.
 Engine read(const std::filesystem::path& path);
 

@@ -118,7 +118,9 @@ Engines::Engines(OpenModel& model, std::shared_ptr<SharedTeam> team, const Sessi
   }
   for (const auto& [name, function] : model.module().functions) {
     for (const auto& node : function->nodes()) {
-      if (node->is("trt_engine_op")) load(*node);
+      if (!node->is("trt_engine_op")) continue;
+      load(*node);
+      in_functions_.push_back(node.get());
     }
   }
 }
@@ -263,27 +265,32 @@ std::vector<EngineStatus> Engines::status() const {
   return result;
 }
 
+double Engines::take_layers(const ir::Node& node, std::vector<ProfileEntry>& entries) const {
+  const runtime::EngineKernel& kernel = *kernels_.at(&node);
+  std::vector<LayerTime> layers = kernels_.at(&node)->take_layers();
+  if (layers.empty()) return 0;
+  const auto own = own_names(node);
+  const auto rename = [&](std::string& name) {
+    if (const auto it = own.find(name); it != own.end()) name = it->second;
+  };
+  double seconds = 0;
+  for (LayerTime& layer : layers) {
+    rename(layer.node);
+    std::for_each(layer.merged.begin(), layer.merged.end(), rename);
+    seconds += layer.seconds;
+    entries.push_back({layer.node, layer.op_type, layer.kernel, layer.shape, kernel.name(), layer.seconds, layer.flops, std::move(layer.merged)});
+  }
+  return seconds;
+}
+
 std::vector<ProfileEntry> Engines::profile(const std::function<void(const runtime::NodeObserver&)>& run) {
   std::vector<ProfileEntry> entries;
   for (const auto& [node, kernel] : kernels_) kernel->set_profiling(true);
   const runtime::NodeObserver observer = [&](const ir::Node& node, std::span<const Tensor> outputs, double seconds) {
-    const auto engine = kernels_.find(&node);
-    if (engine != kernels_.end()) {
-      std::vector<LayerTime> layers = engine->second->take_layers();
-      const auto own = own_names(node);
-      const auto rename = [&](std::string& name) {
-        if (const auto it = own.find(name); it != own.end()) name = it->second;
-      };
-      for (LayerTime& layer : layers) {
-        rename(layer.node);
-        std::for_each(layer.merged.begin(), layer.merged.end(), rename);
-        entries.push_back({layer.node, layer.op_type, layer.kernel, layer.shape, engine->second->name(), layer.seconds, layer.flops,
-                           std::move(layer.merged)});
-      }
-      if (!layers.empty()) return;
-    }
+    if (kernels_.contains(&node) && take_layers(node, entries) > 0) return;
+    for (const ir::Node* inner : in_functions_) seconds -= take_layers(*inner, entries);  // what a loop or a branch ran just now
     const std::string shape = outputs.empty() || !outputs[0].valid() ? "" : outputs[0].describe();
-    entries.push_back({node.name, node.origin.op_type, lone_->find(node) ? "lone" : "reference", shape, "", seconds, 0, {}});
+    entries.push_back({node.name, node.origin.op_type, lone_->find(node) ? "lone" : "reference", shape, "", std::max(seconds, 0.0), 0, {}});
   };
   run(observer);
   for (const auto& [node, kernel] : kernels_) kernel->set_profiling(false);

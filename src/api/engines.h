@@ -39,6 +39,8 @@ class Engines {
   struct Rebuilt;
 
   void load(const ir::Node& node);
+  // Appends the layers that the node's engine ran since the last call; returns their seconds.
+  double take_layers(const ir::Node& node, std::vector<ProfileEntry>& entries) const;
   const Stored& stored(const ir::Node& node, const std::string& engine, WeightsProvider& weights);
   std::shared_ptr<Executable> rebuild(const ir::Node& node, const std::string& reason, WeightsProvider& weights, EngineStatus& status);
   std::map<std::string, std::string> own_names(const ir::Node& node) const;
@@ -51,6 +53,7 @@ class Engines {
   std::unique_ptr<LoneKernels> lone_;
   std::map<const ir::Node*, std::shared_ptr<runtime::EngineKernel>> kernels_;
   std::map<const ir::Node*, EngineStatus> status_;
+  std::vector<const ir::Node*> in_functions_;  // engines' nodes that are not in the main graph
   std::map<std::string, std::unique_ptr<Stored>> stored_;  // by identity
   std::multimap<std::string, std::unique_ptr<Rebuilt>> rebuilt_;  // by the engine's name
 };

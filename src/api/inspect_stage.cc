@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "ir/print.h"
 #include "ops/registry.h"
+#include "partition/function_types.h"
 #include "partition/partition.h"
 #include "plan/graph_codec.h"
 #include "tenon/inspect.h"
@@ -21,9 +22,13 @@ std::string print_import(const ir::Module& module) {
 std::string print_partition(const ir::Module& module, const partition::Partition& partition) {
   std::string text;
   for (const partition::SegmentPlan& plan : partition.segments) text += ir::print(*partition::extract(plan).graph) + "\n";
-  for (const ir::Node* node : module.main->topological_order()) {
-    const auto reason = partition.native_reasons.find(node);
-    if (reason != partition.native_reasons.end()) text += "native " + node->describe() + ": " + reason->second + "\n";
+  std::vector<const ir::Graph*> graphs{module.main.get()};
+  graphs.insert(graphs.end(), partition.functions.begin(), partition.functions.end());
+  for (const ir::Graph* graph : graphs) {
+    for (const ir::Node* node : graph->topological_order()) {
+      const auto reason = partition.native_reasons.find(node);
+      if (reason != partition.native_reasons.end() && !node->is("parameter")) text += "native " + node->describe() + ": " + reason->second + "\n";
+    }
   }
   return text;
 }
@@ -57,6 +62,7 @@ std::string inspect_stage(const std::string& path, const std::string& stage, con
   api::OpenModel model(path, tags, {});
   if (stage == "import") return print_import(model.module());
   const auto backend = make_default_backend();
+  partition::infer_functions(model.module(), partition::known_arguments(model.module(), partition::frozen_variables(model.module())));
   const partition::Partition partition = partition::partition(model.module(), *backend, {});
   if (stage == "partition") return print_partition(model.module(), partition);
   api::StoredWeights weights(model);

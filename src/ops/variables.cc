@@ -73,6 +73,7 @@ ir::ValueType variable_type(InferContext& ctx, int i) {
   while (value.node->is("identity") || value.node->is("enter")) {
     value = value.node->inputs.at(value.node->is("identity") ? static_cast<std::size_t>(value.index) : 0);
   }
+  if (value.node->is("parameter")) return {DataType::kInvalid, value.node->attr_or<PartialShape>("variable_shape", {})};
   if (!value.node->is("var_handle")) return {};
   return {value.node->attr_or<DataType>("dtype", DataType::kInvalid), value.node->attr_or<PartialShape>("shape", {})};
 }

@@ -136,10 +136,26 @@ class Typing {
       // The condition sees what the body makes of it.
       if (body != nullptr && call.attribute == "cond" && !first_call_ && i < body->parameters.size()) type = body->parameters[i]->outputs.at(0);
       if (too_often) type.shape = {};
+      if (type.dtype == DataType::kResource) {
+        widened |= pass_handle(node.inputs[operand], *function.parameters[i], fresh);
+        continue;
+      }
       widened |= widen(*function.parameters[i], type.shape, fresh);
       widened |= pass_list(node, operand, *function.parameters[i], body == nullptr || is_invariant(*body, i), fresh);
     }
     return widened;
+  }
+
+  // What handles of variables lead to has one shape, whoever changes it; reads find it on the parameter.
+  static bool pass_handle(const ir::Value& operand, ir::Node& parameter, bool fresh) {
+    const ir::Node& handle = *behind_identities(operand).node;
+    PartialShape shape;
+    if (handle.is("var_handle")) shape = handle.attr_or<PartialShape>("shape", {});
+    if (handle.is("parameter")) shape = handle.attr_or<PartialShape>("variable_shape", {});
+    if (!fresh && shape != parameter.attr_or<PartialShape>("variable_shape", {})) shape = {};
+    const bool changed = shape != parameter.attr_or<PartialShape>("variable_shape", {});
+    parameter.attrs.set("variable_shape", shape);
+    return !fresh && changed;
   }
 
   // Returns whether less is known of the list than before.
@@ -159,7 +175,7 @@ class Typing {
 
   bool widen(ir::Node& parameter, const PartialShape& shape, bool fresh) {
     PartialShape& own = parameter.outputs.at(0).shape;
-    if (parameter.outputs[0].dtype == DataType::kResource) return false;
+    if (parameter.outputs[0].dtype == DataType::kResource) return false;  // pass_handle() looked at it
     if (fresh) {
       own = shape;
     } else if (!join(own, shape)) {
@@ -204,9 +220,6 @@ class Typing {
       if (known != known_.end() && known->second.constant.valid() && small(known->second.constant)) {
         facts.set_constant(parameter->output(), known->second.constant);
       }
-      if (known != known_.end() && parameter->outputs[0].dtype == DataType::kResource) {
-        parameter->attrs.set("variable_shape", known->second.variable_shape);
-      }
       const std::size_t operand = i + static_cast<std::size_t>(call.first_operand);
       if (!first_call_ || operand >= node.inputs.size() || (node.is("while") && !invariant_of_loop(node, i))) continue;
       if (const Tensor* value = caller.constant(node.inputs[operand]); value != nullptr && small(*value)) facts.set_constant(parameter->output(), *value);
@@ -223,13 +236,10 @@ class Typing {
   }
 
   // Types from before say too much or too little.
-  void forget(ir::Graph& function) const {
+  static void forget(ir::Graph& function) {
     for (const auto& node : function.nodes()) {
       if (node->is("parameter")) continue;
       for (ir::ValueType& type : node->outputs) type.shape = {};
-      if (!node->is("read_variable") || node->inputs.empty()) continue;
-      const auto known = known_.find(behind_identities(node->inputs[0]).node);
-      if (known != known_.end()) node->outputs.at(0).shape = known->second.variable_shape;
     }
   }
 

@@ -170,7 +170,6 @@ Known known_value(const ir::Value& value, const std::unordered_set<const ir::Nod
     known.constant = {};
   } else if (frozen.contains(&node)) {  // a handle, or a TF1 variable, which is read by an identity
     known.variable = variable_name(node);
-    known.variable_shape = node.attr_or<PartialShape>("shape", {});
   }
   return known;
 }

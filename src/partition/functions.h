@@ -32,9 +32,8 @@ bool is_invariant(const ir::Graph& body, std::size_t index);
 
 // A value that stays the same for as long as the model is only called.
 struct Known {
-  std::string variable;         // of a frozen variable: its handle where the value's dtype is resource, else what it holds
-  PartialShape variable_shape;  // of what it holds
-  Tensor constant;              // any other value that is known
+  std::string variable;  // of a frozen variable: its handle where the value's dtype is resource, else what it holds
+  Tensor constant;       // any other value that is known
   explicit operator bool() const noexcept { return !variable.empty() || constant.valid(); }
 };
 

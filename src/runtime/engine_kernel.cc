@@ -1,5 +1,7 @@
 #include "runtime/engine_kernel.h"
 
+#include <iterator>
+
 #include "base/error.h"
 
 namespace tenon::runtime {
@@ -22,9 +24,7 @@ void EngineKernel::run(ir::EvalContext& ctx) {
   try {
     TensorAllocator outputs(std::span<Tensor>(&ctx.output(0), static_cast<std::size_t>(ctx.num_outputs())));
     if (profiling_.load(std::memory_order_relaxed)) {
-      std::vector<LayerTime> layers = executable_->profile({views, count}, outputs);
-      const std::lock_guard lock(mutex_);
-      layers_ = std::move(layers);
+      add_layers(executable_->profile({views, count}, outputs));
     } else {
       executable_->run({views, count}, outputs, nullptr);
     }
@@ -48,6 +48,19 @@ void EngineKernel::run_native(ir::EvalContext& ctx) {
   }
   for (int i = 0; i < ctx.num_outputs(); ++i) ctx.set_output(i, std::move(results[static_cast<std::size_t>(i)]));
   native_calls_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// An engine in a loop runs many times before its layers are taken.
+void EngineKernel::add_layers(std::vector<LayerTime> layers) {
+  const std::lock_guard lock(mutex_);
+  if (layers.size() != layers_.size()) {
+    layers_.insert(layers_.end(), std::make_move_iterator(layers.begin()), std::make_move_iterator(layers.end()));
+    return;
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    layers_[i].seconds += layers[i].seconds;
+    layers_[i].flops += layers[i].flops;
+  }
 }
 
 std::vector<LayerTime> EngineKernel::take_layers() {

@@ -23,7 +23,7 @@ class EngineKernel : public Kernel {
   std::uint64_t calls() const noexcept { return calls_.load(std::memory_order_relaxed); }
   std::uint64_t native_calls() const noexcept { return native_calls_.load(std::memory_order_relaxed); }
   Executable* executable() const noexcept { return executable_.get(); }
-  // While set, runs are profiled and their steps kept for take_layers().
+  // While set, runs are profiled and their steps kept for take_layers(), times of several runs added up.
   void set_profiling(bool on) noexcept { profiling_.store(on, std::memory_order_relaxed); }
   std::vector<LayerTime> take_layers();
   // Why the last call that ran natively did; empty when none did.
@@ -32,6 +32,7 @@ class EngineKernel : public Kernel {
  private:
   void run_native(ir::EvalContext& ctx);
   void remember_reason(const char* reason);
+  void add_layers(std::vector<LayerTime> layers);
 
   const std::string name_;
   const ir::FunctionRef native_segment_;

@@ -15,8 +15,9 @@ namespace tenon::runtime {
 class Executor {
  public:
   // Throws kUnsupported or kInvalidModel when a needed node cannot run: an unknown op, a needed input that is not fed.
+  // `observed`: false lets runs go without steps that only an observer would see.
   Executor(const ir::Graph& graph, std::vector<ir::Value> feeds, std::vector<ir::Value> fetches,
-           std::vector<ir::Node*> targets, const KernelLookup& kernels);
+           std::vector<ir::Node*> targets, const KernelLookup& kernels, bool observed = true);
   ~Executor();
 
   // `fed` matches `feeds`. Returns the fetched values. Errors name the node.

@@ -39,32 +39,29 @@ ObjectPtr SessionServices::resource(const std::string& container, const std::str
   return resources_.try_emplace(key, std::move(made)).first->second;
 }
 
-std::vector<Tensor> SessionServices::call(const ir::FunctionRef& function, std::vector<Tensor> arguments) {
-  const auto body = module_.functions.find(function.name);
-  if (body == module_.functions.end()) {
-    fail(ErrorCode::kNotFound, "function \"{}\" is called but is not in the model's library", function.name);
-  }
+const SessionServices::Function& SessionServices::function(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  if (const auto it = functions_.find(name); it != functions_.end()) return it->second;
+  const auto body = module_.functions.find(name);
+  if (body == module_.functions.end()) fail(ErrorCode::kNotFound, "function \"{}\" is called but is not in the model's library", name);
   const ir::Graph& graph = *body->second;
-  if (arguments.size() != graph.parameters.size()) {
-    fail(ErrorCode::kInvalidModel, "function \"{}\" takes {} arguments, {} were passed", function.name, graph.parameters.size(),
-         arguments.size());
-  }
+  std::vector<ir::Value> feeds;
+  for (ir::Node* parameter : graph.parameters) feeds.push_back(parameter->output());
+  const std::size_t arguments = feeds.size();
+  auto executor = std::make_unique<Executor>(graph, std::move(feeds), graph.outputs, graph.control_outputs, kernels_, false);
+  return functions_.emplace(name, Function{std::move(executor), arguments}).first->second;
+}
+
+std::vector<Tensor> SessionServices::call(const ir::FunctionRef& ref, std::vector<Tensor> arguments) {
   const DepthGuard guard;
   if (DepthGuard::depth() > kMaxCallDepth) {
-    fail(ErrorCode::kInvalidModel, "function \"{}\": calls are nested more than {} deep", function.name, kMaxCallDepth);
+    fail(ErrorCode::kInvalidModel, "function \"{}\": calls are nested more than {} deep", ref.name, kMaxCallDepth);
   }
-  const Executor* executor = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& slot = functions_[function.name];
-    if (!slot) {
-      std::vector<ir::Value> feeds;
-      for (ir::Node* parameter : graph.parameters) feeds.push_back(parameter->output());
-      slot = std::make_unique<Executor>(graph, std::move(feeds), graph.outputs, graph.control_outputs, kernels_);
-    }
-    executor = slot.get();
+  const Function& called = function(ref.name);
+  if (arguments.size() != called.arguments) {
+    fail(ErrorCode::kInvalidModel, "function \"{}\" takes {} arguments, {} were passed", ref.name, called.arguments, arguments.size());
   }
-  return executor->run(std::move(arguments), *this, team_, nullptr);
+  return called.executor->run(std::move(arguments), *this, team_, nullptr);
 }
 
 Tensor SessionServices::checkpoint_value(const std::string& variable_name) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "ir/module.h"
 #include "runtime/executor.h"
@@ -27,13 +28,19 @@ class SessionServices : public ir::Services {
   void set_team(ThreadTeam* team) { team_ = team; }
 
  private:
+  struct Function {
+    std::unique_ptr<const Executor> executor;
+    std::size_t arguments;
+  };
+  const Function& function(const std::string& name);
+
   const ir::Module& module_;
   CheckpointReader checkpoint_;
   KernelLookup kernels_;
   ThreadTeam* team_ = nullptr;
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, ObjectPtr> resources_;
-  std::map<std::string, std::unique_ptr<Executor>, std::less<>> functions_;
+  std::unordered_map<std::string, Function> functions_;  // that were called
 };
 
 }  // namespace tenon::runtime

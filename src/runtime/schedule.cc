@@ -73,6 +73,12 @@ void refuse_what_cannot_run(const ir::Node& node, bool has_kernel) {
   }
 }
 
+// One of a TF1 variable reads it, at its turn.
+bool is_plain_identity(const ir::Node& node) {
+  return node.is("identity") && node.inputs.size() == node.outputs.size() &&
+         std::none_of(node.inputs.begin(), node.inputs.end(), [](const ir::Value& input) { return input.node->is("ref_variable"); });
+}
+
 bool is_fixed(const ir::Node& node) {
   if (!node.inputs.empty() || !node.control_inputs.empty()) return false;
   return node.is("const") || node.origin.op_type == "VarHandleOp" || node.origin.op_type == "HashTableV2";
@@ -81,7 +87,7 @@ bool is_fixed(const ir::Node& node) {
 }  // namespace
 
 StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
-                    const std::vector<ir::Node*>& targets, const KernelLookup& kernels) {
+                    const std::vector<ir::Node*>& targets, const KernelLookup& kernels, bool skip_identities) {
   StepList list;
   const Needed needed = needed_nodes(graph, feeds, fetches, targets);
   std::unordered_map<ir::Value, int, ir::ValueHash> slots;
@@ -91,6 +97,10 @@ StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds,
   }
   for (ir::Node* node : graph.topological_order()) {
     if (!needed.contains(node)) continue;
+    if (skip_identities && is_plain_identity(*node)) {
+      for (std::size_t i = 0; i < node->outputs.size(); ++i) slots.try_emplace(node->output(static_cast<int>(i)), slots.at(node->inputs[i]));
+      continue;
+    }
     Step step{node, kernels ? kernels(*node) : nullptr, {}, list.slots, {}, is_fixed(*node)};
     refuse_what_cannot_run(*node, step.kernel != nullptr);
     list.has_frames |= node->op->is(ir::kControlFlow);

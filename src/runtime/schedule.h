@@ -33,8 +33,9 @@ struct StepList {
   bool stateful = false;
 };
 
+// `skip_identities`: they make no steps, so no observer sees them.
 StepList make_steps(const ir::Graph& graph, const std::vector<ir::Value>& feeds, const std::vector<ir::Value>& fetches,
-                    const std::vector<ir::Node*>& targets, const KernelLookup& kernels);
+                    const std::vector<ir::Node*>& targets, const KernelLookup& kernels, bool skip_identities);
 
 // Evaluates one node; errors are prefixed with its description.
 void run_step(const Step& step, std::span<Tensor> inputs, std::span<Tensor> outputs, ir::Services& services, ThreadTeam* team,

@@ -24,11 +24,17 @@ GraphWriter::GraphWriter(const ir::Graph& graph, bool function, const SegmentInd
 void GraphWriter::find_kept(const std::unordered_set<const ir::Node*>& pinned) {
   const ir::Uses uses(graph_);
   const auto order = graph_.topological_order();
+  std::unordered_set<const ir::Node*> timeless;  // constants that wait for nothing, so that nothing is ordered by waiting for them
+  for (const ir::Node* node : order) {
+    const bool constant = index_.constants.contains(node) || node->is("const") || node->is("var_handle");
+    const auto is_timeless = [&](const ir::Value& input) { return timeless.contains(input.node); };
+    if (constant && node->control_inputs.empty() && std::all_of(node->inputs.begin(), node->inputs.end(), is_timeless)) timeless.insert(node);
+  }
   for (auto it = order.rbegin(); it != order.rend(); ++it) {  // consumers first
     const ir::Node* node = *it;
     if (index_.inside.contains(node)) continue;
     if (index_.constants.contains(node) && !pinned.contains(node)) {
-      bool needed = !uses.control_of(node).empty() &&
+      bool needed = !timeless.contains(node) &&
                     std::any_of(uses.control_of(node).begin(), uses.control_of(node).end(),
                                 [&](const ir::Node* n) { return kept_.contains(n) || index_.inside.contains(n); });
       for (int i = 0; i < static_cast<int>(node->outputs.size()); ++i) {

@@ -479,7 +479,11 @@ class Planner::NodeContext : public PlanContext {
     const std::size_t before = scratch_;
     std::size_t best = 0;
     if (candidates.size() > 1) {
-      best = planner_.tactics_.choose(key, candidates, [&](std::size_t i) { return time(candidates[i]); });
+      std::vector<double> measured;
+      best = planner_.tactics_.choose(key, candidates, [&](std::size_t i) {
+        if (measured.empty()) measured = times(candidates);
+        return measured[i];
+      });
       scratch_ = before;
     }
     return candidates[best].make();
@@ -493,7 +497,7 @@ class Planner::NodeContext : public PlanContext {
   const std::string& kernel() const { return kernel_; }
 
  private:
-  double time(const Candidate& candidate);
+  std::vector<double> times(std::span<const Candidate> candidates);
   void provide_buffers();
   void set_caches();
   static std::size_t bytes(const Place& place) {
@@ -561,23 +565,28 @@ void Planner::NodeContext::set_caches() {
   });
 }
 
-double Planner::NodeContext::time(const Candidate& candidate) {
+// The least time of every candidate. They run in turns, so that a slow moment of the machine is not one candidate's alone.
+std::vector<double> Planner::NodeContext::times(std::span<const Candidate> candidates) {
   using Clock = std::chrono::steady_clock;
-  constexpr int kRuns = 16;
-  constexpr double kLongest = 0.02;  // seconds
+  constexpr int kRounds = 16, kFewestRounds = 3;
+  constexpr double kLongest = 0.02;  // seconds for each candidate
+  std::vector<std::unique_ptr<Step>> steps;
   scratch_ = 0;
-  const auto step = candidate.make();
+  for (const Candidate& candidate : candidates) steps.push_back(candidate.make());
   if (addresses_.empty()) provide_buffers();
   Tensor scratch(DataType::kUInt8, Shape{static_cast<std::int64_t>(scratch_) + 64});
   const Frame frame{addresses_.data(), static_cast<std::byte*>(scratch.data()), &planner_.team_};
-  double least = std::numeric_limits<double>::infinity(), total = 0;
-  for (int run = 0; run < kRuns && (run < 3 || total < kLongest); ++run) {
-    set_caches();
-    const auto start = Clock::now();
-    step->run(frame);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    if (run > 0) least = std::min(least, seconds);
-    total += seconds;
+  std::vector<double> least(steps.size(), std::numeric_limits<double>::infinity());
+  double total = 0;
+  for (int round = 0; round < kRounds && (round < kFewestRounds || total < kLongest * static_cast<double>(steps.size())); ++round) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      set_caches();
+      const auto start = Clock::now();
+      steps[i]->run(frame);
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      if (round > 0) least[i] = std::min(least[i], seconds);
+      total += seconds;
+    }
   }
   return least;
 }

@@ -58,7 +58,11 @@ double convolution_then_depthwise(const ir::Node& node) {
   for (const std::int64_t stride : node.attr_or<std::vector<std::int64_t>>("strides", {})) {
     pixels /= static_cast<double>(std::max<std::int64_t>(1, stride));
   }
-  return 2 * pixels * elements(filter) + 2 * elements(node.outputs[0].shape) * from_end(second, 4) * from_end(second, 3);
+  const double channels = from_end(filter, 1), result = elements(node.outputs[0].shape);
+  const bool projected = node.attrs.has("projection_strides");
+  const double depthwise_result = projected ? result / std::max(1.0, from_end(node.outputs[0].shape, 1)) * channels : result;
+  return 2 * pixels * elements(filter) + 2 * depthwise_result * from_end(second, 4) * from_end(second, 3) +
+         (projected ? 2 * result * channels : 0);
 }
 
 // Every element of the input meets every tap for every channel of the result.

@@ -207,26 +207,47 @@ std::int64_t ConvAttrs::output_size(int i, std::int64_t input, std::int64_t filt
 }
 
 namespace {
-constexpr std::string_view kDepthwisePrefix = "depthwise_";
+
+constexpr std::string_view kDepthwisePrefix = "depthwise_", kProjectionPrefix = "projection_";
+
+ir::Attrs with_prefix(const ir::Attrs& attrs, std::string_view prefix) {
+  ir::Attrs found;
+  for (const auto& [name, value] : attrs) {
+    if (name.starts_with(prefix)) found.set(name.substr(prefix.size()), value);
+  }
+  return found;
 }
 
+void store_with_prefix(const ConvAttrs& window, std::string_view prefix, ir::Attrs& attrs) {
+  ir::Attrs own;
+  window.store(own);
+  for (const auto& [name, value] : own) attrs.set(std::string(prefix) + name, value);
+}
+
+bool is_pointwise(const ConvAttrs& window) {
+  return window.strides == std::vector<std::int64_t>{1, 1} && window.padding != Padding::kExplicit;
+}
+
+}  // namespace
+
 ConvDepthwiseAttrs ConvDepthwiseAttrs::parse(const ir::Attrs& attrs) {
-  ir::Attrs second;
-  for (const auto& [name, value] : attrs) {
-    if (name.starts_with(kDepthwisePrefix)) second.set(name.substr(kDepthwisePrefix.size()), value);
-  }
-  ConvDepthwiseAttrs result{ConvAttrs::parse(attrs, 2), ConvAttrs::parse(second, 2)};
+  ConvDepthwiseAttrs result{ConvAttrs::parse(attrs, 2), ConvAttrs::parse(with_prefix(attrs, kDepthwisePrefix), 2), {}};
   if (result.conv.epilogue.residual != Residual::kNone || result.depthwise.epilogue.residual != Residual::kNone) {
-    fail(ErrorCode::kInvalidModel, "fused_conv2d_depthwise: residuals are not possible");
+    fail(ErrorCode::kInvalidModel, "fused_conv2d_depthwise: only the projection can have a residual");
+  }
+  const ir::Attrs projection = with_prefix(attrs, kProjectionPrefix);
+  if (projection.size() == 0) return result;
+  result.projection = ConvAttrs::parse(projection, 2);
+  if (!is_pointwise(*result.projection)) {
+    fail(ErrorCode::kInvalidModel, "fused_conv2d_depthwise: the projection has strides or explicit padding");
   }
   return result;
 }
 
 void ConvDepthwiseAttrs::store(ir::Attrs& attrs) const {
   conv.store(attrs);
-  ir::Attrs second;
-  depthwise.store(second);
-  for (const auto& [name, value] : second) attrs.set(std::string(kDepthwisePrefix) + name, value);
+  store_with_prefix(depthwise, kDepthwisePrefix, attrs);
+  if (projection) store_with_prefix(*projection, kProjectionPrefix, attrs);
 }
 
 MatMulAttrs MatMulAttrs::parse(const ir::Attrs& attrs) {

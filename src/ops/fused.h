@@ -2,8 +2,9 @@
 //
 //   fused_conv2d            x [N,H,W,C], filter [kh,kw,C/groups,O], (bias [O]), (residual)
 //   fused_depthwise_conv2d  x [N,H,W,C], filter [kh,kw,C,multiplier], (bias [C*multiplier]), (residual)
-//   fused_conv2d_depthwise  x [N,H,W,C], filter [kh,kw,C,O], depthwise filter [kh,kw,O,1], (bias [O]), (depthwise bias [O]):
-//                           a convolution, then a depthwise one; see ConvDepthwiseAttrs
+//   fused_conv2d_depthwise  x [N,H,W,C], filter [kh,kw,C,O], depthwise filter [kh,kw,O,1], (bias [O]), (depthwise bias [O]),
+//                           (projection's filter [1,1,O,P], its bias [P], its residual): a convolution, then a depthwise one,
+//                           then perhaps a 1x1 one; see ConvDepthwiseAttrs
 //   fused_conv3d            x [N,D,H,W,C], filter [kd,kh,kw,C/groups,O], (bias), (residual)
 //   fused_conv2d_transpose  input_sizes (int32/int64: [N,H,W,O] or [H,W] of the result), filter [kh,kw,O,C], x [N,h,w,C], (bias), (residual)
 //   fused_matmul            a [...,M,K], b [...,K,N] or [K,N] for all batches, (bias [N]), (residual)
@@ -15,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -94,16 +96,20 @@ struct ConvAttrs {
   std::int64_t output_size(int i, std::int64_t input, std::int64_t filter) const;
 };
 
-// A convolution of one group and the depthwise convolution after it, neither with a residual. The first has the attributes of
-// ConvAttrs, the second the same with "depthwise_" before their names.
+// A convolution of one group and the depthwise convolution after it, neither with a residual, and perhaps the 1x1 convolution
+// after that (its projection). The first has the attributes of ConvAttrs, the others the same with "depthwise_" and
+// "projection_" before their names.
 struct ConvDepthwiseAttrs {
   ConvAttrs conv;
   ConvAttrs depthwise;
+  std::optional<ConvAttrs> projection;
 
-  // Throws kInvalidModel like ConvAttrs, and for residuals.
+  // Throws kInvalidModel like ConvAttrs, and for residuals or windows that are not possible.
   static ConvDepthwiseAttrs parse(const ir::Attrs& attrs);
   void store(ir::Attrs& attrs) const;
-  int num_operands() const noexcept { return 3 + conv.epilogue.num_operands() + depthwise.epilogue.num_operands(); }
+  // The operand that is the projection's filter, when there is one.
+  int projection_filter() const noexcept { return 3 + conv.epilogue.num_operands() + depthwise.epilogue.num_operands(); }
+  int num_operands() const noexcept { return projection_filter() + (projection ? 1 + projection->epilogue.num_operands() : 0); }
 };
 
 struct MatMulAttrs {

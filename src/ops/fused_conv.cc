@@ -73,8 +73,14 @@ void infer_conv_depthwise(InferContext& ctx) {
   ctx.expect_inputs(attrs.num_operands());
   for (int i = 0; i < 3; ++i) ctx.expect_rank(i, 4);
   check_dtypes(ctx, 0);
-  const PartialShape middle = window_result(ctx, attrs.conv, ctx.input_shape(0), ctx.input_shape(1), 2, false);
-  ctx.set_output(0, DataType::kFloat32, window_result(ctx, attrs.depthwise, middle, ctx.input_shape(2), 2, true));
+  PartialShape shape = window_result(ctx, attrs.conv, ctx.input_shape(0), ctx.input_shape(1), 2, false);
+  shape = window_result(ctx, attrs.depthwise, shape, ctx.input_shape(2), 2, true);
+  if (attrs.projection) {
+    const int filter = attrs.projection_filter();
+    ctx.expect_rank(filter, 4);
+    shape = window_result(ctx, *attrs.projection, shape, ctx.input_shape(filter), 2, false);
+  }
+  ctx.set_output(0, DataType::kFloat32, shape);
 }
 
 void infer_conv2d(InferContext& ctx) { infer_window(ctx, 2, false); }
@@ -222,10 +228,15 @@ void evaluate_window(EvalContext& ctx, int spatial, Kind kind) {
 
 void evaluate_conv_depthwise(EvalContext& ctx) {
   const ConvDepthwiseAttrs attrs = ConvDepthwiseAttrs::parse(ctx.attrs());
-  Tensor middle = convolved(ctx, attrs.conv, ctx.input(0), ctx.input(1), 2, Kind::kConv);
-  apply_epilogue(ctx, attrs.conv.epilogue, 3, middle);
-  Tensor result = convolved(ctx, attrs.depthwise, middle, ctx.input(2), 2, Kind::kDepthwise);
+  Tensor result = convolved(ctx, attrs.conv, ctx.input(0), ctx.input(1), 2, Kind::kConv);
+  apply_epilogue(ctx, attrs.conv.epilogue, 3, result);
+  result = convolved(ctx, attrs.depthwise, result, ctx.input(2), 2, Kind::kDepthwise);
   apply_epilogue(ctx, attrs.depthwise.epilogue, 3 + attrs.conv.epilogue.num_operands(), result);
+  if (attrs.projection) {
+    const int filter = attrs.projection_filter();
+    result = convolved(ctx, *attrs.projection, result, ctx.input(filter), 2, Kind::kConv);
+    apply_epilogue(ctx, attrs.projection->epilogue, filter + 1, result);
+  }
   ctx.set_output(0, std::move(result));
 }
 

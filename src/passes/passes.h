@@ -58,7 +58,8 @@ bool fold_padding(ir::Graph& graph);
 bool fuse_attention(ir::Graph& graph);
 // activation(conv(x) + bias + y) -> conv with an epilogue; matmul and channel_affine likewise.
 bool fuse_epilogue(ir::Graph& graph);
-// depthwise_conv2d(conv2d(x)) -> fused_conv2d_depthwise, where the first is 1x1 or cheap. After all that changes epilogues and pads.
+// depthwise_conv2d(conv2d(x)) -> fused_conv2d_depthwise, where the first is 1x1 or cheap, with a 1x1 convolution after it unless
+// that begins another such pair. After all that changes epilogues and pads.
 bool fuse_depthwise(ir::Graph& graph);
 // Trees of element-wise float32 ops -> elementwise, one pass over memory.
 bool fuse_elementwise(ir::Graph& graph);

@@ -168,6 +168,13 @@ TEST(Lowering, ConvolutionThenDepthwise) {
   a.set("has_bias", true);
   a.set("depthwise_activation", std::string("relu6"));
   check_case({"fused_conv2d_depthwise", {{3, 9, 11, 5}}, {filter, second, random_tensor({20}, 3), random_tensor({20}, 4)}, a});
+  a.set("projection_strides", std::vector<std::int64_t>{1, 1});
+  a.set("projection_dilations", std::vector<std::int64_t>{1, 1});
+  a.set("projection_padding", std::string("SAME"));
+  const Tensor third = random_tensor({1, 1, 20, 7}, 5);
+  check_case({"fused_conv2d_depthwise", {{3, 9, 11, 5}}, {filter, second, random_tensor({20}, 3), random_tensor({20}, 4), third}, a});
+  a.set("projection_has_bias", true);
+  check_case({"fused_conv2d_depthwise", {{3, 9, 11, 5}}, {filter, second, random_tensor({20}, 3), random_tensor({20}, 4), third, random_tensor({7}, 6)}, a});
 }
 
 TEST(Lowering, GroupedConvolutions) {

@@ -12,14 +12,20 @@ void expect_pair(const ConvDepthwiseParams& p, int64_t batch, int64_t height, in
   const Conv2dParams& conv = p.conv;
   const int64_t channels = conv.output_channels;
   const int64_t in_stride = conv.input_stride ? conv.input_stride : conv.input_channels;
-  const int64_t out_stride = p.depthwise.output_stride ? p.depthwise.output_stride : channels;
+  const Conv2dParams& projection = p.projection;
+  const int64_t made = p.projected ? projection.output_channels : channels;
+  const int64_t own_stride = p.projected ? projection.output_stride : p.depthwise.output_stride;
+  const int64_t out_stride = own_stride ? own_stride : made;
   const auto input = random_values(floats(batch * height * width * in_stride + 1), 1);
   const auto filter = random_values(floats(conv.kernel_h * conv.kernel_w * conv.input_channels * channels), 2);
   const auto second = random_values(floats(p.depthwise.kernel_h * p.depthwise.kernel_w * channels), 3);
   const auto bias = random_values(floats(channels), 4), second_bias = random_values(floats(channels), 5);
+  const auto third = random_values(floats(channels * made), 6), third_bias = random_values(floats(made), 7);
   AlignedBuffer packed(conv2d_packed_size(conv, isa)), second_packed(depthwise_packed_size(p.depthwise, isa));
   conv2d_pack(conv, filter.data(), packed.data(), isa);
   depthwise_pack(p.depthwise, second.data(), second_packed.data(), isa);
+  AlignedBuffer third_packed(p.projected ? conv2d_packed_size(projection, isa) : 64);
+  if (p.projected) conv2d_pack(projection, third.data(), third_packed.data(), isa);
   ThreadTeam team(threads);
 
   const auto conv_plan = Conv2dPlan::make(conv, batch, height, width, {}, isa);
@@ -29,7 +35,17 @@ void expect_pair(const ConvDepthwiseParams& p, int64_t batch, int64_t height, in
   std::vector<float> wanted(outputs, 77.0f);
   AlignedBuffer scratch(std::max(conv_plan.scratch_size(threads), second_plan.scratch_size(threads)));
   conv_plan.run({input.data(), packed.data(), bias.data(), nullptr, middle.data(), scratch.data()}, team);
-  second_plan.run({middle.data(), second_packed.data(), second_bias.data(), nullptr, wanted.data(), scratch.data()}, team);
+  const int64_t pixels = batch * second_plan.output_height() * second_plan.output_width();
+  const auto residual = random_values(floats(pixels * (projection.residual_stride ? projection.residual_stride : made) + 1), 8);
+  if (p.projected) {
+    std::vector<float> wide(floats(pixels * channels + 1));
+    second_plan.run({middle.data(), second_packed.data(), second_bias.data(), nullptr, wide.data(), scratch.data()}, team);
+    const auto third_plan = Conv2dPlan::make(projection, batch, second_plan.output_height(), second_plan.output_width(), {}, isa);
+    AlignedBuffer own(third_plan.scratch_size(threads));
+    third_plan.run({wide.data(), third_packed.data(), third_bias.data(), residual.data(), wanted.data(), own.data()}, team);
+  } else {
+    second_plan.run({middle.data(), second_packed.data(), second_bias.data(), nullptr, wanted.data(), scratch.data()}, team);
+  }
 
   std::vector<float> first_found;
   for (const ConvDepthwiseTactic& tactic : conv_depthwise_tactics(p, batch, height, width, isa)) {
@@ -39,7 +55,9 @@ void expect_pair(const ConvDepthwiseParams& p, int64_t batch, int64_t height, in
     ASSERT_EQ(plan.output_width(), second_plan.output_width());
     std::vector<float> found(outputs, 77.0f);
     AlignedBuffer own(plan.scratch_size(threads));
-    plan.run({input.data(), packed.data(), bias.data(), second_packed.data(), second_bias.data(), found.data(), own.data()}, team);
+    plan.run({input.data(), packed.data(), bias.data(), second_packed.data(), second_bias.data(), third_packed.data(), third_bias.data(),
+              residual.data(), found.data(), own.data()},
+             team);
     for (size_t i = 0; i < outputs; ++i) {
       ASSERT_NEAR(found[i], wanted[i], 2e-5f * (1 + std::fabs(wanted[i])))
           << "element " << i << ", panels " << tactic.panels << ", shares " << tactic.line_shares << " " << isa_name(isa);
@@ -75,6 +93,31 @@ TEST(ConvDepthwise, MatchesItsParts) {
     for (int64_t kernel : {2, 3, 5}) {
       for (int64_t stride : {1, 2}) expect_pair(pair(3, 40, kernel, stride, 3, 1), 2, 21, 30, isa, 2);
     }
+  }
+}
+
+ConvDepthwiseParams projected(ConvDepthwiseParams p, int64_t out, Epilogue epilogue = {}) {
+  p.projected = true;
+  p.projection.input_channels = p.depthwise.channels;
+  p.projection.output_channels = out;
+  p.projection.epilogue = epilogue;
+  return p;
+}
+
+TEST(ConvDepthwise, ProjectsItsLines) {
+  const Epilogue residual{.activation = Activation::kRelu, .residual = ResidualPlace::kBeforeActivation};
+  const Epilogue after{.activation = Activation::kSwish, .alpha = 1, .residual = ResidualPlace::kAfterActivation};
+  for (Isa isa : runnable_isas()) {
+    for (int64_t size : {1, 3, 7, 14, 30}) {
+      for (int64_t out : {1, 16, 24, 70}) expect_pair(projected(pair(6, 33, 1, 1, 3, 1), out), 2, size, size + 1, isa, 2);
+    }
+    expect_pair(projected(pair(3, 32, 3, 2, 3, 1), 16), 1, 37, 41, isa, 2);
+    expect_pair(projected(pair(6, 33, 1, 1, 5, 2), 20, residual), 2, 15, 16, isa, 2);
+    ConvDepthwiseParams p = projected(pair(6, 33, 1, 1, 3, 1), 20, after);
+    p.projection.output_stride = 25;
+    p.projection.residual_stride = 23;
+    expect_pair(p, 2, 15, 16, isa, 2);
+    expect_pair(projected(pair(6, 33, 1, 1, 3, 1), 4), 0, 4, 4, isa);
   }
 }
 

@@ -1,4 +1,5 @@
-// FP32 convolution followed by a depthwise convolution, line by line: what lies between them never leaves the cache.
+// FP32 convolution followed by a depthwise convolution and perhaps a 1x1 convolution (an inverted bottleneck), line by line: what
+// lies between them never leaves the cache.
 #pragma once
 
 #include <cstddef>
@@ -14,15 +15,18 @@ namespace tenon::cpu {
 
 // The depthwise convolution reads what the first one makes: its channels are the first one's output channels, its height and
 // width the first one's output size. The first has one group, neither has a residual, the multiplier is 1, and the channel
-// strides between them do not matter. Filters are packed as the two kernels pack them (no Winograd).
+// strides between them do not matter. The projection is 1x1 with stride 1, no padding and one group; it may have a residual.
+// Filters are packed as the plain kernels pack them (no Winograd).
 struct ConvDepthwiseParams {
   Conv2dParams conv;
   DepthwiseParams depthwise;
+  bool projected = false;
+  Conv2dParams projection;
 };
 
 // How the work is cut. Zero means "choose". Results do not depend on it.
 struct ConvDepthwiseTactic {
-  int32_t panels = 0;       // panels of channels (gemm.h) that a task makes
+  int32_t panels = 0;       // panels of channels (gemm.h) that a task makes; all, where a projection needs them
   int32_t line_shares = 0;  // parts of each image's lines; lines around the cuts are made twice
   bool operator==(const ConvDepthwiseTactic&) const = default;
 };
@@ -34,6 +38,9 @@ struct ConvDepthwiseArgs {
   const float* bias = nullptr;
   const float* depthwise_packed = nullptr;
   const float* depthwise_bias = nullptr;
+  const float* projection_packed = nullptr;
+  const float* projection_bias = nullptr;
+  const float* residual = nullptr;
   float* output = nullptr;
   void* scratch = nullptr;
 };
@@ -51,12 +58,14 @@ class ConvDepthwisePlan {
   const ConvDepthwiseTactic& tactic() const { return tactic_; }  // with nothing left to choose
 
  private:
+  struct Products;
   class Task;
 
   ConvDepthwiseParams params_;
   int64_t batch_ = 0, height_ = 0, width_ = 0, middle_h_ = 0, middle_w_ = 0, output_h_ = 0, output_w_ = 0;
   int64_t lines_at_once_ = 1;  // of the first convolution's output; narrow lines are made several at once
   int64_t ring_lines_ = 1;     // of it that are kept
+  int64_t projected_lines_ = 0;  // lines that are projected at once
   ConvDepthwiseTactic tactic_;
   Isa isa_ = Isa::kGeneric;
 };

@@ -94,6 +94,7 @@ class ConvDepthwisePlan::Task {
     gemm_.packed = args.packed;
     gemm_.bias = args.bias;
     gemm_.ldc = pitch_;
+    gemm_.c_is_near = true;
     gemm_.scratch = lines_ + plan.projected_lines_ * plan.output_w_ * pitch_;
     row_ = depthwise_row_form(plan.params_.depthwise, plan.middle_w_, plan.output_w_);
     row_.rows = rows_;

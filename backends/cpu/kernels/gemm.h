@@ -49,6 +49,7 @@ struct GemmArgs {
   int64_t ldr = 0;
   float* c = nullptr;
   int64_t ldc = 0;
+  bool c_is_near = false;  // C is in the caches already
   void* scratch = nullptr;
 };
 

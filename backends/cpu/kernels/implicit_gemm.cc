@@ -57,10 +57,13 @@ int64_t whole_copy_floats(const ImplicitGemm& p) {
 class Task {
  public:
   Task(const ImplicitGemm& p, const GemmArgs& args, int64_t group, float* scratch)
+      : Task(p, args, row_tiles(p, isa_kernels(p.isa)), group, scratch) {}
+
+  Task(const ImplicitGemm& p, const GemmArgs& args, const RowTiles& tiles, int64_t group, float* scratch)
       : p_(p),
         kernels_(isa_kernels(p.isa)),
         panels_(p.k, p.n, kernels_.lanes),
-        tiles_(row_tiles(p, kernels_)),
+        tiles_(tiles),
         epilogue_(p.epilogue),
         args_(args),
         scratch_(scratch) {
@@ -121,7 +124,7 @@ class Task {
   }
 
   void run_block(int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1, int64_t k0, int64_t k1) {
-    const int64_t stride = a_stride();
+    const int64_t stride = a_stride(), first_row = tiles_.begin(tile0);
     if (p_.tactic.pack_a == kCopyTiles) copy_rows(tiles_.begin(tile0), tiles_.begin(tile1), k0, k1, scratch_);
     TileArgs tile;
     tile.a_stride = stride;
@@ -135,12 +138,14 @@ class Task {
     tile.c_stride = args_.ldc * (p_.spread ? p_.map.step_w : 1);
     tile.residual_stride = args_.ldr * (p_.spread ? p_.map.step_w : 1);
     tile.accumulate = k0 > 0;
+    tile.c_is_near = args_.c_is_near;
     for (int64_t panel = panel0; panel < panel1; ++panel) {
       set_panel(tile, panel, k0, k1 == p_.k);
-      for (int64_t t = tile0; t < tile1; ++t) {
-        const int64_t row = tiles_.begin(t), rows = tiles_.begin(t + 1) - row;
-        tile.a = a_row(row, tiles_.begin(tile0), k0, stride);
-        run_tile(tile, panel, row, rows, k1 == p_.k);
+      for (int64_t t = tile0, row = first_row; t < tile1; ++t) {
+        const int64_t next = tiles_.begin(t + 1);
+        tile.a = a_row(row, first_row, k0, stride);
+        run_tile(tile, panel, row, next - row, k1 == p_.k);
+        row = next;
       }
     }
   }
@@ -335,19 +340,19 @@ void run(const ImplicitGemm& p, const GemmArgs& args, ThreadTeam& team) {
 void run_part(const ImplicitGemm& p, const GemmArgs& args, const GemmPart& part) {
   float* scratch = static_cast<float*>(args.scratch);
   if (p.windows) {
-    Task task(p, args, 0, scratch);
     const RowTiles tiles = row_tiles(p, isa_kernels(p.isa));
+    Task task(p, args, tiles, 0, scratch);
     task.set_output_origin(part.row0, part.panel0);
     task.run(part.row0 / tiles.line * tiles.per_line, part.row1 / tiles.line * tiles.per_line, part.panel0, part.panel1);
     return;
   }
-  ImplicitGemm rows = p;
-  rows.m = part.row1 - part.row0;
+  const int64_t rows = part.row1 - part.row0;
+  const RowTiles tiles(rows, rows, tile_rows(p, isa_kernels(p.isa)));
   GemmArgs own = args;
   own.a += part.row0 * args.lda;
-  Task task(rows, own, 0, scratch);
+  Task task(p, own, tiles, 0, scratch);
   task.set_output_origin(0, part.panel0);
-  task.run(0, row_tiles(rows, isa_kernels(p.isa)).count, part.panel0, part.panel1);
+  task.run(0, tiles.count, part.panel0, part.panel1);
 }
 
 }  // namespace tenon::cpu

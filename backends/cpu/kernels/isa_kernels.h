@@ -23,6 +23,7 @@ struct TileArgs {
   const float* residual = nullptr;  // null: none
   int64_t residual_stride = 0;
   bool accumulate = false;     // add to what C holds
+  bool c_is_near = false;      // C is in the caches already: nothing need be fetched ahead
   bool residual_last = false;  // residual after the clip
   float low = 0, high = 0;     // clip of the result; -inf and inf: none
 };

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <unordered_map>
 
 #include "backends/cpu/lowering/copy.h"
@@ -565,10 +566,17 @@ void Planner::NodeContext::set_caches() {
   });
 }
 
-// The least time of every candidate. They run in turns, so that a slow moment of the machine is not one candidate's alone.
+// The mean of the lower third: less moved by a lucky run than the least, and by other programs than the mean of all.
+double typical_time(std::vector<double> times) {
+  std::sort(times.begin(), times.end());
+  times.resize((times.size() + 2) / 3);
+  return std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(times.size());
+}
+
+// The time of every candidate. They run in turns, so that a slow moment of the machine is not one candidate's alone.
 std::vector<double> Planner::NodeContext::times(std::span<const Candidate> candidates) {
   using Clock = std::chrono::steady_clock;
-  constexpr int kRounds = 16, kFewestRounds = 3;
+  constexpr int kRounds = 24, kFewestRounds = 3;
   constexpr double kLongest = 0.02;  // seconds for each candidate
   std::vector<std::unique_ptr<Step>> steps;
   scratch_ = 0;
@@ -576,7 +584,7 @@ std::vector<double> Planner::NodeContext::times(std::span<const Candidate> candi
   if (addresses_.empty()) provide_buffers();
   Tensor scratch(DataType::kUInt8, Shape{static_cast<std::int64_t>(scratch_) + 64});
   const Frame frame{addresses_.data(), static_cast<std::byte*>(scratch.data()), &planner_.team_};
-  std::vector<double> least(steps.size(), std::numeric_limits<double>::infinity());
+  std::vector<std::vector<double>> measured(steps.size());
   double total = 0;
   for (int round = 0; round < kRounds && (round < kFewestRounds || total < kLongest * static_cast<double>(steps.size())); ++round) {
     for (std::size_t i = 0; i < steps.size(); ++i) {
@@ -584,11 +592,13 @@ std::vector<double> Planner::NodeContext::times(std::span<const Candidate> candi
       const auto start = Clock::now();
       steps[i]->run(frame);
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      if (round > 0) least[i] = std::min(least[i], seconds);
+      if (round > 0) measured[i].push_back(seconds);
       total += seconds;
     }
   }
-  return least;
+  std::vector<double> typical;
+  for (const std::vector<double>& times : measured) typical.push_back(typical_time(times));
+  return typical;
 }
 
 void Planner::add_step(std::unique_ptr<Step> step, const ProgramNode* origin, std::string kernel, const Shape& shape, double flops,

@@ -43,8 +43,10 @@ std::size_t TacticTuner::choose(const std::string& key, std::span<const Candidat
   if (options_.cancel != nullptr && options_.cancel->load()) fail(ErrorCode::kCancelled, "engine: building was cancelled");
   if (table_.has(key)) return table_.choose(key, candidates, seconds);
   const std::string full = fmt::format("{} {} threads {}", options_.precision.name(), options_.threads, key);
+  // The first candidate is what experience says; others must be clearly faster, as times are never exact.
+  constexpr double kWorthwhile = 0.96;
   std::size_t best = 0;
-  double least = std::numeric_limits<double>::infinity();
+  double least = std::numeric_limits<double>::infinity(), first = least;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const std::string timed = full + " : " + candidates[i].name;
     auto time = options_.timing_cache ? options_.timing_cache->find(stamp_, timed) : std::nullopt;
@@ -52,12 +54,14 @@ std::size_t TacticTuner::choose(const std::string& key, std::span<const Candidat
       time = seconds(i);
       if (options_.timing_cache) options_.timing_cache->insert(stamp_, timed, *time);
     }
-    // Later candidates must be clearly faster: differences below that are noise.
-    if (time && *time < (i == 0 ? least : 0.98 * least)) {
+    if (!time) continue;
+    if (i == 0) first = *time;
+    if (*time < least) {
       least = *time;
       best = i;
     }
   }
+  if (least > kWorthwhile * first) best = 0;
   if (!candidates.empty()) table_.insert(key, candidates[best].name);
   return best;
 }

@@ -215,18 +215,17 @@ ConvDepthwisePlan ConvDepthwisePlan::make(const ConvDepthwiseParams& params, int
   if (params.projected && plan.output_w_ > 0) plan.projected_lines_ = std::max<int64_t>(1, 2 * kernels.max_rows[2] / plan.output_w_);
   plan.ring_lines_ = round_up(reach(p) + plan.lines_at_once_ - 1, plan.lines_at_once_);
 
-  constexpr double kTaskTime = 5;
-  constexpr int64_t kMostTasks = 16;
+  // Two panels at a time are few enough for the first-level cache and long enough runs of channels.
   const int64_t panels = std::max<int64_t>(1, PanelLayout(product.k, product.n, kernels.lanes).count());
-  const double multiply_adds = static_cast<double>(product.m) * static_cast<double>(product.n) * static_cast<double>(product.k);
-  const int64_t wanted = even_tasks(static_cast<int64_t>(std::min<double>(kMostTasks, multiply_adds / 75e3 / kTaskTime)));
   ConvDepthwiseTactic& t = plan.tactic_ = tactic;
-  if (t.panels <= 0) t.panels = 1;
+  if (t.panels <= 0) t.panels = 2;
   if (params.projected) t.panels = static_cast<int32_t>(panels);
   t.panels = static_cast<int32_t>(std::min<int64_t>(t.panels, panels));
+  // As many tasks as some threads share evenly, but shares of many lines: those around the cuts are made twice.
+  constexpr int64_t kTasks = 6;
   const int64_t tasks = std::max<int64_t>(1, batch) * ceil_div(panels, t.panels);
-  const int64_t most_shares = std::max<int64_t>(1, plan.output_h_ / std::max<int64_t>(1, 6 * reach(p) / p.stride_h));
-  if (t.line_shares <= 0) t.line_shares = static_cast<int32_t>(std::clamp<int64_t>(wanted / tasks, 1, most_shares));
+  const int64_t most_shares = std::max<int64_t>(1, plan.output_h_ / std::max<int64_t>(1, 4 * reach(p) / p.stride_h));
+  if (t.line_shares <= 0) t.line_shares = static_cast<int32_t>(std::clamp<int64_t>(ceil_div(kTasks, tasks), 1, most_shares));
   t.line_shares = static_cast<int32_t>(std::clamp<int64_t>(t.line_shares, 1, std::max<int64_t>(1, plan.output_h_)));
   return plan;
 }

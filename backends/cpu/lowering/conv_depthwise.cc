@@ -181,6 +181,13 @@ void check_operands(const PlanContext& ctx, const ChainNode& chain, const ConvDe
   }
 }
 
+// All weights pass by for every few lines where the projection is made with them: they should fit the first-level cache.
+bool weights_stay_near(const ConvDepthwiseParams& p) {
+  const std::int64_t filter = p.conv.kernel_h * p.conv.kernel_w * p.conv.input_channels;
+  const std::int64_t floats = p.depthwise.channels * (filter + p.depthwise.kernel_h * p.depthwise.kernel_w + p.projection.output_channels);
+  return floats * static_cast<std::int64_t>(sizeof(float)) <= cpu_info().l1_bytes;
+}
+
 std::string tactic_name(const ConvDepthwiseTactic& t) { return fmt::format("p{} s{}", t.panels, t.line_shares); }
 
 std::unique_ptr<Step> prepare_chain(PlanContext& ctx, const ChainNode& chain) {
@@ -200,17 +207,20 @@ std::unique_ptr<Step> prepare_chain(PlanContext& ctx, const ChainNode& chain) {
     ctx.need_scratch(step->scratch_size(ctx.threads()));
     return step;
   };
-  std::vector<Candidate> candidates;
+  std::vector<Candidate> whole, pairs;
   for (const ConvDepthwiseTactic& tactic : conv_depthwise_tactics(params, input[0], input[1], input[2])) {
-    candidates.push_back({"lines " + tactic_name(tactic), [&lines, tactic] { return lines(tactic); }});
+    whole.push_back({"lines " + tactic_name(tactic), [&lines, tactic] { return lines(tactic); }});
   }
   if (params.projected) {
     ConvDepthwiseParams first = params;
     first.projected = false;
     for (const ConvDepthwiseTactic& tactic : conv_depthwise_tactics(first, input[0], input[1], input[2])) {
-      candidates.push_back({"pair " + tactic_name(tactic), [&parts, tactic] { return parts(&tactic); }});
+      pairs.push_back({"pair " + tactic_name(tactic), [&parts, tactic] { return parts(&tactic); }});
     }
   }
+  std::vector<Candidate> candidates = params.projected && !weights_stay_near(params) ? pairs : whole;
+  const std::vector<Candidate>& others = params.projected && !weights_stay_near(params) ? whole : pairs;
+  candidates.insert(candidates.end(), others.begin(), others.end());
   candidates.push_back({"separate", [&parts] { return parts(nullptr); }});
   return ctx.choose(chain_key(chain, params, input), candidates);
 }

@@ -23,7 +23,25 @@ std::int64_t parse_size(const std::string& digits, const std::string& text) {
   return value;
 }
 
+CLI::Validator number_check(std::function<bool(double)> good, const std::string& wanted) {
+  return CLI::Validator(
+      [good = std::move(good), wanted](std::string& text) {
+        double value = 0;
+        return CLI::detail::lexical_cast(text, value) && good(value) ? std::string()
+                                                                     : fmt::format("wanted {}, found \"{}\"", wanted, text);
+      },
+      "");
+}
+
 }  // namespace
+
+CLI::Validator at_least(double least) {
+  return number_check([least](double value) { return value >= least; }, fmt::format("{} or more", least));
+}
+
+CLI::Validator above_zero() {
+  return number_check([](double value) { return value > 0; }, "more than 0");
+}
 
 void add_common(CLI::App& app, Common& common) {
   app.add_flag("--json", common.json, "Print the result as JSON on standard output");
@@ -31,12 +49,19 @@ void add_common(CLI::App& app, Common& common) {
 }
 
 void add_model(CLI::App& app, ModelOptions& options) {
-  app.add_option("model", options.path, "SavedModel folder, converted or not, or frozen graph (.pb, .pbtxt)")->required();
-  app.add_option("--signature-key", options.signature_key, "Signature to run (default: serving_default, else the only one)");
-  app.add_option("--tags", options.tags, "Tags of the meta graph, comma-separated (default: the only one, else serve)");
-  app.add_option("--threads", options.threads, "Threads (default: the CPUs of this process)")->check(CLI::NonNegativeNumber);
+  app.add_option("MODEL", options.path, "SavedModel folder, converted or not, or frozen graph (.pb, .pbtxt)")
+      ->required()
+      ->type_name("");
+  app.add_option("--signature-key", options.signature_key, "Signature to run (default: serving_default, else the only one)")
+      ->type_name("KEY");
+  app.add_option("--tags", options.tags, "Tags of the meta graph, comma-separated (default: the only one, else serve)")
+      ->type_name("TAGS");
+  app.add_option("--threads", options.threads, "Threads (default: the CPUs of this process)")
+      ->check(at_least(0))
+      ->type_name("N");
   app.add_flag("--native", options.native, "Run every op natively, engines ignored");
-  app.add_flag("--no-build", options.no_build, "Run natively what engines that do not fit here hold, instead of building them again");
+  app.add_flag("--no-build", options.no_build,
+               "Run natively what engines that do not fit here hold, instead of building them again");
 }
 
 SessionOptions session_options(const ModelOptions& options, const Common& common) {
@@ -67,7 +92,8 @@ std::map<std::string, Tensor> read_feeds(const std::vector<std::string>& argumen
     const std::size_t equals = argument.find('=');
     if (equals == std::string::npos) {
       if (!argument.ends_with(".npz")) {
-        throw Error(ErrorCode::kInvalidArgument, fmt::format("\"{}\": write name=file.npy, or a .npz that holds all inputs", argument));
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("\"{}\": write name=file.npy, or a .npz that holds all inputs", argument));
       }
       feeds.merge(read_npz(argument));
       continue;
@@ -103,8 +129,8 @@ std::map<std::string, std::vector<std::int64_t>> parse_shapes(const std::string&
 }
 
 std::map<std::string, Tensor> random_feeds(const std::vector<TensorSpec>& inputs,
-                                           const std::map<std::string, std::vector<std::int64_t>>& shapes, std::int64_t batch,
-                                           std::uint64_t seed) {
+                                           const std::map<std::string, std::vector<std::int64_t>>& shapes,
+                                           std::int64_t batch, std::uint64_t seed) {
   std::map<std::string, Tensor> feeds;
   for (const TensorSpec& input : inputs) {
     std::vector<std::int64_t> dims;
@@ -115,8 +141,9 @@ std::map<std::string, Tensor> random_feeds(const std::vector<TensorSpec>& inputs
         dims.push_back(input.shape[i] >= 0 ? input.shape[i] : (i == 0 ? batch : 1));
       }
     } else {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("the shape of input \"{}\" is not known; give one with --shapes {}:…", input.name, input.name));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the shape of input \"{}\" is not known; give one with --shapes {}:…", input.name, input.name));
     }
     feeds.emplace(input.name, random_tensor(input.dtype, Shape(dims), seed ^ std::hash<std::string>()(input.name)));
   }

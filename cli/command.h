@@ -27,6 +27,10 @@ struct Common {
 };
 void add_common(CLI::App& app, Common& common);
 
+// Checks of numbers, as options take them; the help does not mention them.
+CLI::Validator at_least(double least);
+CLI::Validator above_zero();
+
 // Which model, and which part of it.
 struct ModelOptions {
   std::string path;
@@ -43,11 +47,11 @@ SessionOptions session_options(const ModelOptions& options, const Common& common
 std::map<std::string, Tensor> read_feeds(const std::vector<std::string>& arguments);
 // "name:1x224x224x3,other:…" -> shapes. Throws kInvalidArgument.
 std::map<std::string, std::vector<std::int64_t>> parse_shapes(const std::string& text);
-// Values that stand in for real ones: floats in [-1, 1), small integers, …; unknown sizes are `batch` for dimension 0, else 1,
-// unless `shapes` has the input. The same seed gives the same values.
+// Values that stand in for real ones: floats in [-1, 1), small integers, …; unknown sizes are `batch` for dimension 0, else
+// 1, unless `shapes` has the input. The same seed gives the same values.
 std::map<std::string, Tensor> random_feeds(const std::vector<TensorSpec>& inputs,
-                                           const std::map<std::string, std::vector<std::int64_t>>& shapes, std::int64_t batch,
-                                           std::uint64_t seed);
+                                           const std::map<std::string, std::vector<std::int64_t>>& shapes,
+                                           std::int64_t batch, std::uint64_t seed);
 std::vector<std::string> split(const std::string& text, char separator);
 // Bytes that are no UTF-8 are replaced: names and messages may quote a hostile file.
 std::string json_text(const Json& json);

@@ -26,7 +26,8 @@ struct ConvertArguments {
 // A bar with the time left on a terminal, plain lines otherwise, nothing when quiet.
 class Progress {
  public:
-  explicit Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()) {}
+  explicit Progress(bool quiet)
+      : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()) {}
 
   void operator()(std::string_view what, double done) {
     if (quiet_) return;
@@ -39,8 +40,8 @@ class Progress {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const std::string left = done > 0.05 && done < 1 ? fmt::format("{:.0f} s left", seconds * (1 - done) / done) : "";
     const auto filled = static_cast<std::size_t>(done * 30);
-    std::fprintf(stderr, "\r[%s%s] %3.0f%% %s  %.60s\033[K", std::string(filled, '#').c_str(), std::string(30 - filled, '.').c_str(),
-                 done * 100, left.c_str(), std::string(what).c_str());
+    std::fprintf(stderr, "\r[%s%s] %3.0f%% %s  %.60s\033[K", std::string(filled, '#').c_str(),
+                 std::string(30 - filled, '.').c_str(), done * 100, left.c_str(), std::string(what).c_str());
     if (done >= 1) std::fputc('\n', stderr);
   }
 
@@ -54,7 +55,8 @@ class Progress {
 double share(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
 
 void print_report(const ConvertReport& report) {
-  fmt::print("{:<22} {:>6} {:>8} {:>11} {:>11} {:>8}  {}\n", "engine", "nodes", "FLOPs", "native ms", "engine ms", "speed-up", "ops");
+  fmt::print("{:<22} {:>6} {:>8} {:>11} {:>11} {:>8}  {}\n", "engine", "nodes", "FLOPs", "native ms", "engine ms",
+             "speed-up", "ops");
   for (const EngineReport& engine : report.engines) {
     std::string ops;
     for (const auto& [op, count] : engine.ops) {
@@ -62,25 +64,29 @@ void print_report(const ConvertReport& report) {
     }
     if (!engine.shared_with.empty()) ops += fmt::format("(the engine of {}, an equal part)", engine.shared_with);
     const std::string gain = engine.engine_ms > 0 ? fmt::format("{:.2f}x", engine.native_ms / engine.engine_ms) : "-";
-    fmt::print("{:<22} {:>6} {:>7.1f}% {:>11.3f} {:>11.3f} {:>8}  {}\n", engine.name, engine.nodes, share(engine.flops, report.total_flops),
-               engine.native_ms, engine.engine_ms, gain, ops);
+    fmt::print("{:<22} {:>6} {:>7.1f}% {:>11.3f} {:>11.3f} {:>8}  {}\n", engine.name, engine.nodes,
+               share(engine.flops, report.total_flops), engine.native_ms, engine.engine_ms, gain, ops);
   }
   fmt::print("{} engine(s) hold {} of {} nodes and {:.1f}% of FLOPs\n", report.engines.size(), report.converted_nodes,
              report.converted_nodes + report.native_nodes, share(report.engine_flops, report.total_flops));
   if (report.converted_ms > 0) {
-    fmt::print("the whole model: {:.3f} ms natively, {:.3f} ms converted ({:.2f}x), {:.1f}% of that in engines\n", report.native_ms,
-               report.converted_ms, report.native_ms / report.converted_ms, 100 * report.engine_time_share);
+    fmt::print("the whole model: {:.3f} ms natively, {:.3f} ms converted ({:.2f}x), {:.1f}% of that in engines\n",
+               report.native_ms, report.converted_ms, report.native_ms / report.converted_ms,
+               100 * report.engine_time_share);
   }
   constexpr std::size_t kShown = 20;
   for (std::size_t i = 0; i < std::min(kShown, report.native.size()); ++i) {
     const NativeReport& entry = report.native[i];
-    fmt::print("native: {} {}x ({}{}): {}\n", entry.op_type, entry.nodes.size(), entry.nodes[0], entry.nodes.size() > 1 ? ", …" : "", entry.reason);
+    fmt::print("native: {} {}x ({}{}): {}\n", entry.op_type, entry.nodes.size(), entry.nodes[0],
+               entry.nodes.size() > 1 ? ", …" : "", entry.reason);
   }
-  if (report.native.size() > kShown) fmt::print("native: … and {} more kinds; --report has them all\n", report.native.size() - kShown);
+  if (report.native.size() > kShown)
+    fmt::print("native: … and {} more kinds; --report has them all\n", report.native.size() - kShown);
   for (const std::string& note : report.notes) fmt::print("note: {}\n", note);
   for (const OutputError& error : report.verification) {
-    fmt::print("verified {}/{}: max error {:.3g} of scale {:.3g}{}{}\n", error.signature, error.output, error.max_abs_error, error.scale,
-               error.problem.empty() ? "" : "; " + error.problem, error.first_node.empty() ? "" : "; first differs at " + error.first_node);
+    fmt::print("verified {}/{}: max error {:.3g} of scale {:.3g}{}{}\n", error.signature, error.output, error.max_abs_error,
+               error.scale, error.problem.empty() ? "" : "; " + error.problem,
+               error.first_node.empty() ? "" : "; first differs at " + error.first_node);
   }
   fmt::print("done in {:.1f} s\n", report.seconds);
 }
@@ -105,8 +111,8 @@ int run(ConvertArguments& arguments) {
       print_report(report);
     }
   } catch (const Error&) {
-    std::string again = fmt::format("tenon convert --saved-model-dir '{}' --output-dir '{}' --minimum-segment-size {}", arguments.input,
-                                    arguments.output, options.minimum_segment_size);
+    std::string again = fmt::format("tenon convert --saved-model-dir '{}' --output-dir '{}' --minimum-segment-size {}",
+                                    arguments.input, arguments.output, options.minimum_segment_size);
     for (const std::string& key : options.signature_keys) again += fmt::format(" --signature-key '{}'", key);
     if (!arguments.shapes.empty()) again += fmt::format(" --shapes '{}'", arguments.shapes);
     if (!arguments.denylist.empty()) again += fmt::format(" --op-denylist '{}'", arguments.denylist);
@@ -121,24 +127,59 @@ int run(ConvertArguments& arguments) {
 void add_convert(CLI::App& app, std::map<CLI::App*, Body>& bodies) {
   auto arguments = std::make_shared<ConvertArguments>();
   ConvertOptions& options = arguments->options;
-  CLI::App* command = app.add_subcommand("convert", "Convert a SavedModel: find what runs faster in engines, build them, write the result");
+  CLI::App* command =
+      app.add_subcommand("convert", "Convert a SavedModel: find what runs faster in engines, build them, write the result");
   add_common(*command, arguments->common);
-  command->add_option("--saved-model-dir", arguments->input, "The SavedModel to convert")->required();
-  command->add_option("--output-dir", arguments->output, "Where the converted SavedModel is written")->required();
-  command->add_option("--signature-key", options.signature_keys, "Signature to convert and keep; may be repeated (default: all)")->take_all();
-  command->add_option("--tags", arguments->tags, "Tags of the meta graph, comma-separated (default: the only one, else serve)");
-  command->add_option("--precision", options.precision, "FP32");
-  command->add_option("--minimum-segment-size", options.minimum_segment_size, "Fewest nodes of an engine; -1: no engines");
-  command->add_option("--op-denylist", arguments->denylist, "TensorFlow op types that stay native, comma-separated");
-  command->add_option("--shapes", arguments->shapes, "Shapes to tune for, name:1x224x224x3,…");
-  command->add_option("--min-shapes", arguments->min_shapes, "Smallest shapes to expect");
-  command->add_option("--max-shapes", arguments->max_shapes, "Largest shapes to expect; tuned for when --shapes is not given");
-  command->add_option("--min-gain", options.min_gain, "Engines less than this many times as fast as native are dropped; 0 keeps all");
-  command->add_option("--threads", options.threads, "Threads to tune for (default: the CPUs of this process)")->check(CLI::NonNegativeNumber);
-  command->add_option("--timing-cache", options.timing_cache, "File that keeps measured times: the next build measures nothing");
-  command->add_flag("--verify", options.verify, "Run both models on made-up inputs and print the largest errors");
-  command->add_option("--report", options.report, "Write the full report as JSON to this file");
-  command->add_flag("--force", options.force, "Replace an existing output folder");
+  command->add_option("--saved-model-dir", arguments->input, "The SavedModel to convert")->required()->type_name("DIR");
+  command->add_option("--output-dir", arguments->output, "Where the converted SavedModel is written")
+      ->required()
+      ->type_name("DIR");
+  command
+      ->add_option("--signature-key", options.signature_keys,
+                   "Signature to convert and keep; may be repeated (default: all)")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->type_name("KEY");
+  command
+      ->add_option("--tags", arguments->tags, "Tags of the meta graph, comma-separated (default: the only one, else serve)")
+      ->type_name("TAGS");
+  command->add_option("--precision", options.precision, "Precision of the engines; this version builds FP32")
+      ->type_name("P")
+      ->capture_default_str();
+  command->add_option("--minimum-segment-size", options.minimum_segment_size, "Fewest nodes of an engine; -1: no engines")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--op-denylist", arguments->denylist, "TensorFlow op types that stay native, comma-separated")
+      ->type_name("OPS");
+  command
+      ->add_option("--shapes", arguments->shapes,
+                   "Shapes to tune for, name:1x224x224x3,… (default: unknown sizes count as 1)")
+      ->type_name("S");
+  command
+      ->add_option("--min-shapes", arguments->min_shapes,
+                   "Smallest shapes to expect; tuned for when neither --shapes nor --max-shapes is given")
+      ->type_name("S");
+  command
+      ->add_option("--max-shapes", arguments->max_shapes, "Largest shapes to expect; tuned for when --shapes is not given")
+      ->type_name("S");
+  command
+      ->add_option("--min-gain", options.min_gain,
+                   "Engines less than this many times as fast as native are dropped; 0 keeps all and measures none")
+      ->check(at_least(0))
+      ->type_name("G")
+      ->capture_default_str();
+  command->add_option("--threads", options.threads, "Threads to tune for (default: the CPUs of this process)")
+      ->check(at_least(0))
+      ->type_name("N");
+  command
+      ->add_option("--timing-cache", options.timing_cache,
+                   "File that keeps measured times: with it the next conversion measures no kernel again")
+      ->type_name("FILE");
+  command->add_flag(
+      "--verify", options.verify,
+      "Run both models on made-up inputs; print the largest error of each output and the first node that differs");
+  command->add_option("--report", options.report, "Write the full report as JSON to this file")->type_name("FILE");
+  command->add_flag("--force", options.force, "Replace an existing SavedModel at the output, once the new one is complete");
   bodies[command] = [arguments] { return run(*arguments); };
 }
 

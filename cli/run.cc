@@ -116,14 +116,17 @@ int run(const RunOptions& options) {
   if (!options.output_dir.empty()) {
     std::error_code error;
     std::filesystem::create_directories(options.output_dir, error);
-    if (error) throw Error(ErrorCode::kIo, fmt::format("the folder {} cannot be made: {}", options.output_dir, error.message()));
-    for (const auto& [name, tensor] : results) write_npy((std::filesystem::path(options.output_dir) / file_name(name)).string(), tensor);
+    if (error)
+      throw Error(ErrorCode::kIo, fmt::format("the folder {} cannot be made: {}", options.output_dir, error.message()));
+    for (const auto& [name, tensor] : results)
+      write_npy((std::filesystem::path(options.output_dir) / file_name(name)).string(), tensor);
   }
   Json json;
   for (const auto& [name, tensor] : results) {
     if (options.common.json) {
       Json entry{{"dtype", dtype_name(tensor.dtype())}, {"shape", tensor.shape().dims()}};
-      if (!options.output_dir.empty()) entry["file"] = (std::filesystem::path(options.output_dir) / file_name(name)).string();
+      if (!options.output_dir.empty())
+        entry["file"] = (std::filesystem::path(options.output_dir) / file_name(name)).string();
       entry["preview"] = preview(tensor);
       json["outputs"][name] = std::move(entry);
     } else if (!options.common.quiet || options.output_dir.empty()) {
@@ -141,13 +144,24 @@ void add_run(CLI::App& app, std::map<CLI::App*, Body>& bodies) {
   CLI::App* command = app.add_subcommand("run", "Run a model on .npy or .npz inputs");
   add_common(*command, options->common);
   add_model(*command, options->model);
-  command->add_option("--inputs", options->inputs, "name=file.npy, name=file.npz[:array], or a .npz that holds all inputs; name may be a tensor (node:0)");
-  command->add_option("--outputs", options->outputs, "Outputs or tensors (node, node:1) to compute, comma-separated");
-  command->add_option("--output-dir", options->output_dir, "Write each output as NAME.npy into this folder");
+  command
+      ->add_option("--inputs", options->inputs,
+                   "name=file.npy, name=file.npz[:array], or a .npz that holds all inputs; several may follow;\n"
+                   "with --outputs the names may be tensors (node, node:1)")
+      ->type_name("FEED");
+  command
+      ->add_option("--outputs", options->outputs,
+                   "Outputs or tensors (node, node:1) to compute, comma-separated (default: all outputs)")
+      ->type_name("NAMES");
+  command->add_option("--output-dir", options->output_dir, "Write each output as NAME.npy into this folder")
+      ->type_name("DIR");
   command->add_flag("--random-inputs", options->random, "Make up the inputs that are not given");
-  command->add_option("--seed", options->seed, "Seed of the random inputs");
-  command->add_option("--shapes", options->shapes, "Shapes of random inputs, name:1x224x224x3,…");
-  command->add_option("--batch", options->batch, "Batch size of random inputs")->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", options->seed, "Seed of the random inputs")->type_name("N")->capture_default_str();
+  command->add_option("--shapes", options->shapes, "Shapes of random inputs, name:1x224x224x3,…")->type_name("S");
+  command->add_option("--batch", options->batch, "Size of unknown first dimensions of random inputs")
+      ->check(at_least(0))
+      ->type_name("N")
+      ->capture_default_str();
   bodies[command] = [options] { return run(*options); };
 }
 

@@ -325,6 +325,6 @@ def write_chain(folder, count):
 
 
 def test_very_many_nodes(tmp_path):
-    path, last = write_chain(tmp_path / "graph", 200_000)
+    path, last = write_chain(tmp_path / "graph", 1_000_000)
     session = tenon.Session(path, inputs=["x"], outputs=[last])
     assert session.run({"x": np.float32(3)})[last] in (3, -3)

@@ -40,11 +40,23 @@ def test_every_command_has_help_json_and_quiet(command):
 
 @pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["run"], ["run", "--no-such-option", "x"], ["convert", "--output-dir", "x"],
                                        ["bench", "x", "--iterations", "0"], ["bench", "x", "--threads", "-1"], ["bench", "x", "--batch", "a"],
-                                       ["bench", "x", "--iterations", "1", "--duration", "1"], ["compare", "only_one"]])
+                                       ["bench", "x", "--iterations", "1", "--duration", "1"], ["compare", "only_one"], ["bench", "x", "--streams", "0"],
+                                       ["compare", "x", "y", "--tolerance", "nan"], ["run", "x", "--seed", "a"], ["ops", "x"],
+                                       ["convert", "--saved-model-dir", "x", "--output-dir", "y", "--min-gain", "-1"]])
 def test_wrong_usage_is_2(arguments):
     done = tenon_command(*arguments)
     assert done.returncode == 2
     assert done.stderr and not done.stdout
+
+
+def test_numbers_out_of_range_are_named():
+    assert tenon_command("bench", "x", "--batch", "-1").stderr.startswith('--batch: wanted more than 0, found "-1"')
+
+
+def test_help_says_what_is_taken_when_nothing_is_given():
+    text = tenon_command("bench", "--help").stdout
+    assert "--warmup W=3" in text and "--duration S=3" in text
+    assert "--minimum-segment-size N=3" in tenon_command("convert", "--help").stdout
 
 
 def test_version():

@@ -50,24 +50,33 @@ Node* Graph::find(std::string_view name) const {
 }
 
 std::vector<Node*> Graph::topological_order() const {
-  std::unordered_map<const Node*, int> pending;
-  std::unordered_map<const Node*, std::vector<Node*>> consumers;
-  pending.reserve(nodes_.size());
-  for (const auto& node : nodes_) {
-    int count = 0;
-    const auto depend = [&](const Node* producer) {
-      if (closes_loop(*producer, *node)) return;
-      consumers[producer].push_back(node.get());
-      ++count;
-    };
-    for (const Value& input : node->inputs) depend(input.node);
-    for (const Node* control : node->control_inputs) depend(control);
-    pending[node.get()] = count;
-  }
+  // Edges by producer, all in one array: hashing nodes would be what passes over large graphs spend their time with.
+  const auto count = static_cast<std::size_t>(next_id_);
+  std::vector<int> pending(count, 0);
+  std::vector<std::size_t> first(count + 1, 0);
+  const auto each_edge = [&](auto&& visit) {
+    for (const auto& node : nodes_) {
+      const auto depend = [&](const Node* producer) {
+        if (!closes_loop(*producer, *node)) visit(static_cast<std::size_t>(producer->id), node.get());
+      };
+      for (const Value& input : node->inputs) depend(input.node);
+      for (const Node* control : node->control_inputs) depend(control);
+    }
+  };
+  each_edge([&](std::size_t producer, const Node* consumer) {
+    TENON_CHECK(producer < count);
+    ++first[producer + 1];
+    ++pending[static_cast<std::size_t>(consumer->id)];
+  });
+  for (std::size_t i = 0; i < count; ++i) first[i + 1] += first[i];
+  std::vector<Node*> consumers(first[count]);
+  std::vector<std::size_t> next(first.begin(), first.end() - 1);
+  each_edge([&](std::size_t producer, Node* consumer) { consumers[next[producer]++] = consumer; });
+
   const auto later = [](const Node* a, const Node* b) { return a->id > b->id; };
   std::priority_queue<Node*, std::vector<Node*>, decltype(later)> ready(later);
   for (const auto& node : nodes_) {
-    if (pending[node.get()] == 0) ready.push(node.get());
+    if (pending[static_cast<std::size_t>(node->id)] == 0) ready.push(node.get());
   }
   std::vector<Node*> order;
   order.reserve(nodes_.size());
@@ -75,13 +84,14 @@ std::vector<Node*> Graph::topological_order() const {
     Node* node = ready.top();
     ready.pop();
     order.push_back(node);
-    for (Node* consumer : consumers[node]) {
-      if (--pending[consumer] == 0) ready.push(consumer);
+    const auto id = static_cast<std::size_t>(node->id);
+    for (std::size_t i = first[id]; i < first[id + 1]; ++i) {
+      if (--pending[static_cast<std::size_t>(consumers[i]->id)] == 0) ready.push(consumers[i]);
     }
   }
   if (order.size() != nodes_.size()) {
     for (const auto& node : nodes_) {
-      if (pending[node.get()] > 0) {
+      if (pending[static_cast<std::size_t>(node->id)] > 0) {
         fail(ErrorCode::kInvalidModel, "graph \"{}\" has a cycle through node \"{}\"", name_, node->name);
       }
     }
@@ -95,11 +105,12 @@ void Graph::replace_uses(Value from, Value to) {
 }
 
 void Graph::remove_dead_nodes() {
-  std::unordered_map<const Node*, bool> live;
+  std::vector<bool> live(static_cast<std::size_t>(next_id_), false);
   std::vector<const Node*> work;
   const auto mark = [&](const Node* node) {
-    if (!live[node]) {
-      live[node] = true;
+    const auto id = static_cast<std::size_t>(node->id);
+    if (!live[id]) {
+      live[id] = true;
       work.push_back(node);
     }
   };
@@ -115,7 +126,7 @@ void Graph::remove_dead_nodes() {
     for (const Value& input : node->inputs) mark(input.node);
     for (const Node* control : node->control_inputs) mark(control);
   }
-  erase_unless([&](const Node& node) { return live[&node]; });
+  erase_unless([&](const Node& node) { return live[static_cast<std::size_t>(node.id)]; });
 }
 
 std::unique_ptr<Graph> clone(const Graph& graph, std::unordered_map<const Node*, Node*>* copies) {

@@ -44,7 +44,7 @@ T combine(Mode mode, const T& a, const T& b) {
     if (mode == Mode::kAdd) return a + b;
     if (mode == Mode::kSub) return a - b;
   } else {
-    using C = std::conditional_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, std::make_unsigned<T>,
+    using C = typename std::conditional_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, std::make_unsigned<T>,
                                  TypeTag<ComputeType<T>>>::type;
     switch (mode) {
       case Mode::kAdd:

@@ -91,6 +91,33 @@ void print_report(const ConvertReport& report) {
   fmt::print("done in {:.1f} s\n", report.seconds);
 }
 
+// The command that repeats the conversion: what differs from the defaults.
+std::string command_line(const ConvertArguments& arguments) {
+  const ConvertOptions& options = arguments.options;
+  const ConvertOptions defaults;
+  std::string line = "tenon convert";
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) line += fmt::format(" {} '{}'", name, value);
+  };
+  add("--saved-model-dir", arguments.input);
+  add("--output-dir", arguments.output);
+  for (const std::string& key : options.signature_keys) add("--signature-key", key);
+  add("--tags", arguments.tags);
+  if (options.precision != defaults.precision) add("--precision", options.precision);
+  line += fmt::format(" --minimum-segment-size {}", options.minimum_segment_size);
+  add("--op-denylist", arguments.denylist);
+  add("--shapes", arguments.shapes);
+  add("--min-shapes", arguments.min_shapes);
+  add("--max-shapes", arguments.max_shapes);
+  if (options.min_gain != defaults.min_gain) line += fmt::format(" --min-gain {}", options.min_gain);
+  if (options.threads != defaults.threads) line += fmt::format(" --threads {}", options.threads);
+  add("--timing-cache", options.timing_cache);
+  add("--report", options.report);
+  if (options.verify) line += " --verify";
+  if (options.force) line += " --force";
+  return line;
+}
+
 int run(ConvertArguments& arguments) {
   ConvertOptions options = arguments.options;
   options.tags = split(arguments.tags, ',');
@@ -111,11 +138,7 @@ int run(ConvertArguments& arguments) {
       print_report(report);
     }
   } catch (const Error&) {
-    std::string again = fmt::format("tenon convert --saved-model-dir '{}' --output-dir '{}' --minimum-segment-size {}",
-                                    arguments.input, arguments.output, options.minimum_segment_size);
-    for (const std::string& key : options.signature_keys) again += fmt::format(" --signature-key '{}'", key);
-    if (!arguments.shapes.empty()) again += fmt::format(" --shapes '{}'", arguments.shapes);
-    if (!arguments.denylist.empty()) again += fmt::format(" --op-denylist '{}'", arguments.denylist);
+    const std::string again = command_line(arguments);
     if (!arguments.common.quiet) std::fprintf(stderr, "to repeat: %s\n", again.c_str());
     throw;
   }

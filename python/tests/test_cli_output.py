@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import resource
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -218,3 +219,14 @@ def test_the_table_says_what_was_gained(tmp_path):
         assert words in done.stdout, done.stdout
     report = json.loads(tenon_command("convert", "--saved-model-dir", DIGITS / "model", "--output-dir", tmp_path / "json", "--json").stdout)
     assert report["native_ms"] > 0 and report["converted_ms"] > 0 and 0 < report["engine_time_share"] <= 1
+
+
+def test_a_failed_conversion_can_be_repeated(tmp_path):
+    (tmp_path / "out").mkdir()
+    more = ["--tags", "serve", "--signature-key", "serving_default", "--op-denylist", "Softmax,Relu", "--shapes", "image:1x8x8x1", "--threads", "1", "--verify"]
+    done = convert(tmp_path / "out", *more)
+    failed(done, "exists")
+    line = next(line for line in done.stderr.splitlines() if line.startswith("to repeat: tenon convert"))
+    words = shlex.split(line.removeprefix("to repeat: tenon "))
+    assert all(word in words for word in [*more, "--min-gain", "0"])
+    failed(tenon_command(*words), "exists")

@@ -172,7 +172,8 @@ struct Session::State {
   std::vector<Tensor> collect(const ir::Signature& signature, const Entry& entry, const std::map<std::string, Tensor>& feeds) const {
     // Before what is missing: a misspelt name is the likeliest reason.
     for (const auto& [name, tensor] : feeds) {
-      const bool known = std::any_of(entry.inputs.begin(), entry.inputs.end(), [&](const ir::Binding* b) { return b->key == name; });
+      const bool known = std::any_of(entry.inputs.begin(), entry.inputs.end(),
+                                     [&name = name](const ir::Binding* b) { return b->key == name; });
       if (!known) {
         std::vector<std::string> names;
         for (const ir::Binding* input : entry.inputs) names.push_back(input->key);

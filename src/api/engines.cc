@@ -82,10 +82,16 @@ Segment native_segment(const OpenModel& model, const ir::Node& node, const std::
   const auto frozen = partition::frozen_variables(model.module());
   const auto arguments = partition::known_arguments(model.module(), frozen);
   for (std::size_t i = 0; i < segment.graph->parameters.size() && i < node.inputs.size(); ++i) {
+    ir::Node& parameter = *segment.graph->parameters[i];
+    const ir::ValueType& type = node.inputs[i].node->outputs.at(static_cast<std::size_t>(node.inputs[i].index));
+    if (type.shape.known_rank() && type.dtype == parameter.outputs.at(0).dtype) {  // functions do not say what they are called with
+      parameter.outputs[0].shape = type.shape;
+      parameter.attrs.set("shape", type.shape);
+    }
     const ir::Node& source = *partition::behind_identities(node.inputs[i]).node;
     if (!runtime::is_variable_handle(source) && !source.is("parameter")) continue;
     partition::Known known = partition::known_value(node.inputs[i], frozen, arguments);
-    ir::Attrs& attrs = segment.graph->parameters[i]->attrs;
+    ir::Attrs& attrs = parameter.attrs;
     if (!known.variable.empty()) attrs.set("variable", std::move(known.variable));
     if (known.constant.valid()) attrs.set("constant", std::move(known.constant));
   }
@@ -254,7 +260,10 @@ std::vector<EngineStatus> Engines::status() const {
     result.push_back(status);
     result.back().calls = kernels_.at(node)->calls();
     result.back().native_calls = kernels_.at(node)->native_calls();
-    if (result.back().reason.empty()) result.back().reason = kernels_.at(node)->native_reason();
+    if (const std::string why = kernels_.at(node)->native_reason(); !why.empty()) {
+      std::string& reason = result.back().reason;
+      reason += (reason.empty() ? "" : "; a call ran natively: ") + why;
+    }
     if (const Executable* executable = kernels_.at(node)->executable()) {
       const ExecutableStatistics statistics = executable->statistics();
       result.back().weight_bytes = statistics.weight_bytes;

@@ -39,13 +39,15 @@ const ir::OpDef* find_op_or_private(std::string_view name) {
   return op ? op : ops::find_op("unsupported");
 }
 
-std::string print_optimized(const partition::Partition& partition, Backend& backend, WeightsProvider& weights) {
+std::string print_optimized(const ir::Module& module, const partition::Partition& partition, Backend& backend, WeightsProvider& weights) {
   CompileOptions options;
   options.measure = false;
   options.weights = &weights;
   std::string text;
   for (const partition::SegmentPlan& plan : partition.segments) {
-    const plan::Engine engine = backend.compile(partition::extract(plan), options);
+    Segment segment = partition::extract(plan);
+    segment.module = &module;
+    const plan::Engine engine = backend.compile(segment, options);
     const plan::Section& blob = engine.section("weights");
     const auto graph = plan::decode_graph(engine.section("graph").bytes, blob.bytes, blob.owner, find_op_or_private);
     text += "# " + plan.name + "\n" + ir::print(*graph) + "\n";
@@ -66,7 +68,7 @@ std::string inspect_stage(const std::string& path, const std::string& stage, con
   const partition::Partition partition = partition::partition(model.module(), *backend, {});
   if (stage == "partition") return print_partition(model.module(), partition);
   api::StoredWeights weights(model);
-  return print_optimized(partition, *backend, weights);
+  return print_optimized(model.module(), partition, *backend, weights);
 }
 
 }  // namespace tenon

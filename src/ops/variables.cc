@@ -11,8 +11,15 @@
 
 namespace tenon::ops {
 
+void Variable::load() const {
+  if (!load_) return;
+  value_ = load_();
+  load_ = nullptr;
+}
+
 bool Variable::initialized() const {
   const std::lock_guard lock(mutex_);
+  load();
   return value_.valid();
 }
 
@@ -24,6 +31,7 @@ void Variable::check_initialized() const {
 
 Tensor Variable::read() const {
   const std::lock_guard lock(mutex_);
+  load();
   check_initialized();
   return value_;
 }
@@ -32,6 +40,7 @@ Tensor Variable::read() const {
 void Variable::assign(Tensor value) {
   if (value.valid() && !value.sole_owner()) value = value.clone();
   const std::lock_guard lock(mutex_);
+  load_ = nullptr;
   value_ = std::move(value);
 }
 
@@ -40,12 +49,14 @@ void Variable::reset() { assign(Tensor()); }
 std::shared_ptr<Variable> find_variable(ir::Services& services, const std::string& container, const std::string& name,
                                         DataType dtype) {
   const ObjectPtr object = services.resource(container, name, [&]() -> ObjectPtr {
-    Tensor value = services.checkpoint_value(name);
-    if (value.valid() && dtype != DataType::kInvalid && value.dtype() != dtype) {
-      fail(ErrorCode::kInvalidModel, "variable \"{}\": the graph declares {}, the checkpoint holds {}", name, dtype_name(dtype),
-           value.describe());
-    }
-    return std::make_shared<Variable>(name, std::move(value));
+    return std::make_shared<Variable>(name, [&services, name, dtype] {
+      Tensor value = services.checkpoint_value(name);
+      if (value.valid() && dtype != DataType::kInvalid && value.dtype() != dtype) {
+        fail(ErrorCode::kInvalidModel, "variable \"{}\": the graph declares {}, the checkpoint holds {}", name, dtype_name(dtype),
+             value.describe());
+      }
+      return value;
+    });
   });
   auto variable = std::dynamic_pointer_cast<Variable>(object);
   if (variable == nullptr) fail(ErrorCode::kInvalidModel, "variable \"{}\": the name belongs to a resource of another kind", name);

@@ -1,6 +1,7 @@
 // Variables: mutable tensors behind resource handles, and TF1's reference variables.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -18,6 +19,9 @@ class Variable : public Object {
  public:
   // `value` may be an invalid tensor: not initialised.
   Variable(std::string name, Tensor value) : name_(std::move(name)), value_(std::move(value)) {}
+  // The value is what `load` gives (which may be invalid), asked for when it is first needed: a checkpoint's tensors are read and
+  // checked only then. What `load` throws is thrown by whoever needs the value, every time.
+  Variable(std::string name, std::function<Tensor()> load) : name_(std::move(name)), load_(std::move(load)) {}
 
   const std::string& name() const noexcept { return name_; }
   bool initialized() const;
@@ -30,6 +34,7 @@ class Variable : public Object {
   template <class F>
   Tensor update(F&& f) {
     const std::lock_guard lock(mutex_);
+    load();
     check_initialized();
     if (!value_.sole_owner()) value_ = value_.clone();
     f(value_);
@@ -37,14 +42,16 @@ class Variable : public Object {
   }
 
  private:
+  void load() const;
   void check_initialized() const;
 
   mutable std::mutex mutex_;
   std::string name_;
-  Tensor value_;
+  mutable Tensor value_;
+  mutable std::function<Tensor()> load_;  // until the value was loaded or replaced
 };
 
-// The session's variable of that name, with the checkpoint's value when it is made. `dtype` is what the node declares.
+// The session's variable of that name, with the checkpoint's value until it is assigned another. `dtype` is what the node declares.
 std::shared_ptr<Variable> find_variable(ir::Services& services, const std::string& container, const std::string& name,
                                         DataType dtype);
 // The variable behind the resource operand `i`. Throws via ctx when it is something else.

@@ -57,7 +57,23 @@ def test_polymorphic_branches(tmp_path, x):
     np.testing.assert_allclose(run(str(tmp_path / "written"), x), expected(x), rtol=1e-6)
 
 
+# TF1: the op of a node is a function's name. twice(x) = add(add(x)).
+TWICE = function("twice", node("one", "add", ("x",), "key: 'T' value { placeholder: 'T' }", SCALAR.replace("'value'", "'v'") % 2) +
+                 node("two", "add", ("one:y:0",), "key: 'T' value { placeholder: 'T' }", SCALAR.replace("'value'", "'v'") % 3), "two:y:0",
+                 "attr { name: 'T' type: 'type' }")
+NAMED_AS_OPS = placeholder() + node("first", "twice", ("x",), FLOAT) + node("y", "Relu", ("first:0",), FLOAT) + library(ADD, TWICE)
+
+
+@pytest.mark.parametrize("size", [-1, 1])
+def test_functions_named_as_ops(tmp_path, size):
+    path = write_model(tmp_path / "model", NAMED_AS_OPS)
+    np.testing.assert_allclose(run(path), np.maximum(X + 5, 0), rtol=1e-6)
+    convert(path, tmp_path / "converted", minimum_segment_size=size)
+    np.testing.assert_allclose(run(str(tmp_path / "converted")), np.maximum(X + 5, 0), rtol=1e-6)
+
+
 ENDLESS = {
+    "a function named as an op that calls itself": (node("y", "f", ("x",)), function("f", node("again", "f", ("x",)), "again:y:0")),
     "a function that calls itself": (call("y", "PartitionedCall", [("f", "f", "")], ("x",)),
                                      function("f", call("again", "PartitionedCall", [("f", "f", "")], ("x",)), "again:output:0")),
     "two that call each other": (call("y", "PartitionedCall", [("f", "f", "")], ("x",)),

@@ -290,10 +290,10 @@ class Exporter {
     const auto name_function = [&](const std::string& name) {
       if (named.insert(name).second) work.push_back(name);
     };
-    for (const saved::NodeDef& node : nodes_) collect_functions(node.attrs, name_function);
+    for (const saved::NodeDef& node : nodes_) collect_functions(node, name_function);
     for (const auto* made : {&native_segments_, &changed_functions_}) {
       for (const saved::FunctionDef& function : *made) {
-        for (const saved::NodeDef& node : function.nodes) collect_functions(node.attrs, name_function);
+        for (const saved::NodeDef& node : function.nodes) collect_functions(node, name_function);
       }
     }
     while (!work.empty()) {
@@ -301,7 +301,7 @@ class Exporter {
       work.pop_back();
       const saved::FunctionDef* function = meta_graph_.find_function(name);
       if (function == nullptr) continue;
-      for (const saved::NodeDef& node : function->nodes) collect_functions(node.attrs, name_function);
+      for (const saved::NodeDef& node : function->nodes) collect_functions(node, name_function);
     }
     for (const saved::FunctionDef& function : meta_graph_.graph.functions) {
       if (named.contains(function.name)) functions_.push_back(function);
@@ -311,9 +311,11 @@ class Exporter {
     }
   }
 
+  // Names of functions that the node may call: those in its attributes, and its op (in TF1 graphs).
   template <class F>
-  static void collect_functions(const saved::AttrMap& attrs, F&& f) {
-    for (const auto& [name, value] : attrs) {
+  static void collect_functions(const saved::NodeDef& node, F&& f) {
+    f(node.op);
+    for (const auto& [name, value] : node.attrs) {
       if (const auto* one = std::get_if<std::shared_ptr<const saved::FunctionRef>>(&value.value)) f((*one)->name);
       if (const auto* list = std::get_if<std::shared_ptr<const saved::AttrList>>(&value.value)) {
         for (const saved::FunctionRef& ref : (*list)->functions) f(ref.name);

@@ -115,6 +115,24 @@ const saved::FunctionDef* GraphBuilder::find_function(std::string_view name) con
   return it == functions_.end() ? nullptr : it->second;
 }
 
+// TF1 graphs call a function by a node whose op is the function's name. It becomes what PartitionedCall is.
+const saved::FunctionDef* GraphBuilder::function_called_as_op(const saved::NodeDef& def) const {
+  return ops::find_rule(def.op) == nullptr && ops::TensorflowOp::find(def.op) == nullptr ? find_function(def.op) : nullptr;
+}
+
+ir::Node* GraphBuilder::add_call_as_op(ir::Graph& graph, const saved::NodeDef& def, const saved::FunctionDef& function, ir::Attrs attrs) {
+  ir::Attrs call;
+  call.set("f", ir::FunctionRef{function.name, std::make_shared<const ir::Attrs>(attrs)});
+  ir::Node* node = graph.add(ops::op("call"), def.name, {}, std::move(call), static_cast<int>(function.output_args.size()));
+  node->origin = {def.op, def.device, def.raw, keep_alive_, {}};
+  for (std::size_t i = 0; i < function.output_args.size(); ++i) {
+    const saved::ArgDef& output = function.output_args[i];
+    const DataType dtype = saved::remove_ref(output.dtype);
+    node->outputs[i].dtype = dtype != DataType::kInvalid ? dtype : attrs.get_or<DataType>(output.type_attr, DataType::kInvalid);
+  }
+  return node;
+}
+
 ir::Node* GraphBuilder::add_node(ir::Graph& graph, const saved::NodeDef& def, const ir::Attrs& caller) {
   const ops::ImportRule* rule = ops::find_rule(def.op);
   ir::Attrs attrs;
@@ -123,6 +141,7 @@ ir::Node* GraphBuilder::add_node(ir::Graph& graph, const saved::NodeDef& def, co
   } catch (const Error& error) {
     fail(error.code(), "{} \"{}\": {}", def.op, def.name, error.what());
   }
+  if (const saved::FunctionDef* called = function_called_as_op(def)) return add_call_as_op(graph, def, *called, std::move(attrs));
   if (const ops::TensorflowOp* op = ops::TensorflowOp::find(def.op)) op->fill_defaults(attrs);
   ir::Node* node = graph.add(ops::op(rule ? rule->ir_op : "unsupported"), def.name, {}, std::move(attrs), 0);
   node->origin = {def.op, def.device, def.raw, keep_alive_, {}};
@@ -194,6 +213,16 @@ ir::Value GraphBuilder::resolve_in_function(const std::unordered_map<std::string
     return output_of(producer, 0, who);
   }
   const int index = parse_index(rest.substr(second + 1), name, who);
+  if (const saved::FunctionDef* called = producer.is("call") ? find_function(producer.origin.op_type) : nullptr) {
+    const std::string_view wanted = rest.substr(0, second);
+    const auto& outputs = called->output_args;
+    const auto at = std::find_if(outputs.begin(), outputs.end(), [&](const saved::ArgDef& output) { return output.name == wanted; });
+    if (at == outputs.end() || index != 0) {
+      fail(ErrorCode::kInvalidModel, "function \"{}\": {} reads \"{}\", which {} does not have", graph.name(), who, name,
+           producer.describe());
+    }
+    return output_of(producer, static_cast<int>(at - outputs.begin()), who);
+  }
   if (const ops::TensorflowOp* op = ops::TensorflowOp::find(producer.origin.op_type)) {
     const auto flat = op->result_index(producer.attrs, rest.substr(0, second), index);
     if (!flat) {
@@ -304,11 +333,13 @@ std::size_t GraphBuilder::inlined_size(const saved::FunctionDef& function, std::
   if (!fresh) return it->second;
   std::size_t size = function.nodes.size();
   for (const saved::NodeDef& def : function.nodes) {
+    const saved::FunctionDef* callee = function_called_as_op(def);
     const ops::ImportRule* rule = ops::find_rule(def.op);
-    if (rule == nullptr || rule->ir_op != std::string_view("call")) continue;
-    const saved::AttrValue* attr = saved::find_attr(def.attrs, "f");
-    const auto* ref = attr ? attr->get_if<std::shared_ptr<const saved::FunctionRef>>() : nullptr;
-    const saved::FunctionDef* callee = ref ? find_function((*ref)->name) : nullptr;
+    if (rule != nullptr && rule->ir_op == std::string_view("call")) {
+      const saved::AttrValue* attr = saved::find_attr(def.attrs, "f");
+      const auto* ref = attr ? attr->get_if<std::shared_ptr<const saved::FunctionRef>>() : nullptr;
+      callee = ref ? find_function((*ref)->name) : nullptr;
+    }
     if (callee != nullptr) size = std::min(size + inlined_size(*callee, depth + 1), kMaxInlinedNodes);
   }
   inlined_sizes_[&function] = size;

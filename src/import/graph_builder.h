@@ -31,6 +31,8 @@ class GraphBuilder {
     ir::Node* node;
     const saved::NodeDef* def;
   };
+  const saved::FunctionDef* function_called_as_op(const saved::NodeDef& def) const;
+  ir::Node* add_call_as_op(ir::Graph& graph, const saved::NodeDef& def, const saved::FunctionDef& function, ir::Attrs attrs);
   ir::Node* add_node(ir::Graph& graph, const saved::NodeDef& def, const ir::Attrs& caller);
   std::unique_ptr<ir::Graph> build_function(const saved::FunctionDef& function, const ir::Attrs& caller);
   ir::Value resolve_in_main(const ir::Graph& graph, const ir::Node& consumer, std::string_view name) const;

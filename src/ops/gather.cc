@@ -69,10 +69,10 @@ void evaluate_gather(EvalContext& ctx) {
   for (std::size_t i = 0; i < index.size(); ++i) {
     if (index[i] < 0 || index[i] >= size) ctx.fail_node("indices[{}] is {}, outside [0, {})", i, index[i], size);
   }
-  visit_element(params.dtype(), [&](auto tag) {
+  visit_storage(params.dtype(), [&](auto tag) {
     using E = typename decltype(tag)::type;
-    const E* from = elements<E>(params);
-    E* to = elements<E>(output);
+    const E* from = stored<E>(params);
+    E* to = stored<E>(output);
     for (std::int64_t b = 0; b < batches; ++b) {
       for (std::int64_t o = 0; o < outer; ++o, from += size * inner) {
         for (std::int64_t i = 0; i < picks; ++i)
@@ -156,13 +156,13 @@ void evaluate_one_hot(EvalContext& ctx) {
   visit_dtype(Integers{}, indices.dtype(), ctx.node().describe(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto index = indices.flat<T>();
-    visit_element(on.dtype(), [&](auto element) {
+    visit_storage(on.dtype(), [&](auto element) {
       using E = typename decltype(element)::type;
       for (std::size_t i = 0; i < index.size(); ++i) {
         const auto hot = static_cast<std::int64_t>(index[i]);
         if (hot < 0 || hot >= depth) continue;
         const auto at = static_cast<std::int64_t>(i);
-        elements<E>(output)[(at / inner * depth + hot) * inner + at % inner] = *elements<E>(on);
+        stored<E>(output)[(at / inner * depth + hot) * inner + at % inner] = *stored<E>(on);
       }
     });
   });

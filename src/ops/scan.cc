@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/arithmetic.h"
+#include "ops/joining.h"
 #include "ops/elementwise.h"
 #include "ops/registry.h"
 
@@ -19,29 +19,7 @@ void infer_scan(InferContext& ctx) {
   ctx.set_output(0, dtype_or_attr(ctx, 0), ctx.input_shape(0));
 }
 
-struct SumStep {
-  template <class C>
-  static C start() {
-    return C(0);
-  }
-  template <class C>
-  static C join(C a, C b) {
-    return arithmetic::Add::apply<C, C>(a, b);
-  }
-};
-
-struct ProdStep {
-  template <class C>
-  static C start() {
-    return C(1);
-  }
-  template <class C>
-  static C join(C a, C b) {
-    return arithmetic::Mul::apply<C, C>(a, b);
-  }
-};
-
-struct LogSumExpStep {
+struct LogSumExp {
   template <class C>
   static C start() {
     return -std::numeric_limits<C>::infinity();
@@ -98,9 +76,9 @@ void evaluate_scan(EvalContext& ctx) {
 }
 
 constexpr ir::OpDef kOps[] = {
-    {"cumsum", infer_scan, evaluate_scan<SumStep, Numbers>},
-    {"cumprod", infer_scan, evaluate_scan<ProdStep, Numbers>},
-    {"cumulative_logsumexp", infer_scan, evaluate_scan<LogSumExpStep, Floats>},
+    {"cumsum", infer_scan, evaluate_scan<Sum, Numbers>},
+    {"cumprod", infer_scan, evaluate_scan<Product, Numbers>},
+    {"cumulative_logsumexp", infer_scan, evaluate_scan<LogSumExp, Floats>},
 };
 
 constexpr ImportRule kRules[] = {

@@ -100,10 +100,10 @@ Targets find_targets(EvalContext& ctx, const Shape& shape, int indices_operand, 
 void scatter_into(EvalContext& ctx, Tensor& output, const Targets& targets, const Tensor& updates, Mode mode) {
   visit_dtype(Join<PlainTypes, TypeList<std::string>>{}, output.dtype(), ctx.node().describe(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const T* from = elements<T>(updates);
+    const T* from = stored<T>(updates);
     for (const std::int64_t offset : targets.offsets) {
       if (offset >= 0) {
-        T* to = elements<T>(output) + offset;
+        T* to = stored<T>(output) + offset;
         for (std::int64_t i = 0; i < targets.inner; ++i) to[i] = combine(mode, to[i], from[i]);
       }
       from += targets.inner;

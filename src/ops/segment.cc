@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/arithmetic.h"
+#include "ops/joining.h"
 #include "ops/elementwise.h"
 #include "ops/registry.h"
 
@@ -11,28 +11,6 @@ namespace {
 
 using ir::EvalContext;
 using ir::InferContext;
-
-struct SumOf {
-  template <class C>
-  static C start() {
-    return C(0);
-  }
-  template <class C>
-  static C join(C a, C b) {
-    return arithmetic::Add::apply<C, C>(a, b);
-  }
-};
-
-struct ProdOf {
-  template <class C>
-  static C start() {
-    return C(1);
-  }
-  template <class C>
-  static C join(C a, C b) {
-    return arithmetic::Mul::apply<C, C>(a, b);
-  }
-};
 
 struct MaxOf {
   template <class C>
@@ -145,7 +123,7 @@ void run_segments(EvalContext& ctx, const Tensor& data, const Assignment& a, int
     using T = typename decltype(tag)::type;
     using C = ComputeType<T>;
     C start = Fold::template start<C>(), empty(0);
-    if constexpr (std::is_same_v<Fold, ProdOf>) empty = C(1);
+    if constexpr (std::is_same_v<Fold, Product>) empty = C(1);
     if constexpr (std::is_same_v<Fold, MaxOf> || std::is_same_v<Fold, MinOf>) {
       if (unsorted) start = empty = last_finite<T>(std::is_same_v<Fold, MinOf>);
     }
@@ -251,17 +229,17 @@ void evaluate_sparse(EvalContext& ctx) {
   }
   a.count = counted ? limit : a.segments.empty() ? 0 : a.segments.back() + 1;
   a.width = row_width(data, 1);
-  run_segments<RealNumbers, SumOf>(ctx, data, a, 1, finish, false);
+  run_segments<RealNumbers, Sum>(ctx, data, a, 1, finish, false);
 }
 
 constexpr ir::OpDef kOps[] = {
-    {"segment_sum", infer_segment, evaluate_segment<Numbers, SumOf, Finish::kPlain>},
-    {"segment_mean", infer_segment, evaluate_segment<Numbers, SumOf, Finish::kMean>},
-    {"segment_prod", infer_segment, evaluate_segment<Numbers, ProdOf, Finish::kPlain>},
+    {"segment_sum", infer_segment, evaluate_segment<Numbers, Sum, Finish::kPlain>},
+    {"segment_mean", infer_segment, evaluate_segment<Numbers, Sum, Finish::kMean>},
+    {"segment_prod", infer_segment, evaluate_segment<Numbers, Product, Finish::kPlain>},
     {"segment_max", infer_segment, evaluate_segment<RealNumbers, MaxOf, Finish::kPlain>},
     {"segment_min", infer_segment, evaluate_segment<RealNumbers, MinOf, Finish::kPlain>},
-    {"unsorted_segment_sum", infer_unsorted, evaluate_unsorted<Numbers, SumOf>},
-    {"unsorted_segment_prod", infer_unsorted, evaluate_unsorted<Numbers, ProdOf>},
+    {"unsorted_segment_sum", infer_unsorted, evaluate_unsorted<Numbers, Sum>},
+    {"unsorted_segment_prod", infer_unsorted, evaluate_unsorted<Numbers, Product>},
     {"unsorted_segment_max", infer_unsorted, evaluate_unsorted<RealNumbers, MaxOf>},
     {"unsorted_segment_min", infer_unsorted, evaluate_unsorted<RealNumbers, MinOf>},
     {"sparse_segment_sum", infer_sparse, evaluate_sparse<Finish::kPlain>},

@@ -11,6 +11,7 @@ namespace tenon::ops {
 
 struct alignas(8) Bytes16 {
   std::uint64_t low = 0, high = 0;
+  bool operator==(const Bytes16&) const = default;
 };
 
 // Calls f(TypeTag<S>) with an S that holds one element: an integer of the size, Bytes16, std::string or ObjectPtr.
@@ -31,7 +32,7 @@ void visit_storage(DataType dtype, F&& f) {
     case 16:
       return f(TypeTag<Bytes16>{});
     default:
-      fail(ErrorCode::kUnsupported, "elements of dtype number {} cannot be moved", static_cast<int>(dtype));
+      fail(ErrorCode::kUnsupported, "elements of dtype {} cannot be moved", dtype_name(dtype));
   }
 }
 

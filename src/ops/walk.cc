@@ -65,18 +65,18 @@ void copy_walk(const Shape& sizes, Tensor& to, const Walk& to_walk, const Tensor
   TENON_CHECK(to.dtype() == from.dtype());
   if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) return;
   const std::vector<WalkAxis> axes = merged_axes(sizes, to_walk, from_walk);
-  visit_element(to.dtype(), [&](auto tag) {
+  visit_storage(to.dtype(), [&](auto tag) {
     using E = typename decltype(tag)::type;
-    copy_axes(elements<E>(to) + to_walk.offset, elements<E>(from) + from_walk.offset, std::span<const WalkAxis>(axes));
+    copy_axes(stored<E>(to) + to_walk.offset, stored<E>(from) + from_walk.offset, std::span<const WalkAxis>(axes));
   });
 }
 
 void copy_range(Tensor& to, std::int64_t to_start, const Tensor& from, std::int64_t from_start, std::int64_t count) {
   TENON_CHECK(to.dtype() == from.dtype());
   if (count == 0) return;
-  visit_element(to.dtype(), [&](auto tag) {
+  visit_storage(to.dtype(), [&](auto tag) {
     using E = typename decltype(tag)::type;
-    std::copy_n(elements<E>(from) + from_start, count, elements<E>(to) + to_start);
+    std::copy_n(stored<E>(from) + from_start, count, stored<E>(to) + to_start);
   });
 }
 
@@ -112,10 +112,10 @@ Tensor take(const Tensor& from, int axis, std::span<const std::int64_t> indices)
   Tensor to(from.dtype(), shape);
   if (to.num_elements() == 0) return to;
   const std::int64_t outer = product(shape, 0, axis), inner = product(shape, axis + 1, shape.rank());
-  visit_element(to.dtype(), [&](auto tag) {
+  visit_storage(to.dtype(), [&](auto tag) {
     using E = typename decltype(tag)::type;
-    const E* source = elements<E>(from);
-    E* target = elements<E>(to);
+    const E* source = stored<E>(from);
+    E* target = stored<E>(to);
     for (std::int64_t o = 0; o < outer; ++o, source += from.dim(axis) * inner) {
       for (const std::int64_t index : indices) target = std::copy_n(source + index * inner, inner, target);
     }
@@ -124,17 +124,17 @@ Tensor take(const Tensor& from, int axis, std::span<const std::int64_t> indices)
 }
 
 void set_zero(Tensor& tensor) {
-  visit_element(tensor.dtype(), [&](auto tag) {
+  visit_storage(tensor.dtype(), [&](auto tag) {
     using E = typename decltype(tag)::type;
-    std::fill_n(elements<E>(tensor), tensor.num_elements(), E{});
+    std::fill_n(stored<E>(tensor), tensor.num_elements(), E{});
   });
 }
 
 void set_all(Tensor& tensor, const Tensor& value) {
   TENON_CHECK(tensor.dtype() == value.dtype() && value.num_elements() > 0);
-  visit_element(tensor.dtype(), [&](auto tag) {
+  visit_storage(tensor.dtype(), [&](auto tag) {
     using E = typename decltype(tag)::type;
-    std::fill_n(elements<E>(tensor), tensor.num_elements(), *elements<E>(value));
+    std::fill_n(stored<E>(tensor), tensor.num_elements(), *stored<E>(value));
   });
 }
 

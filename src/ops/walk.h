@@ -6,47 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "base/visit_dtype.h"
+#include "ops/storage.h"
 #include "tenon/tensor.h"
 
 namespace tenon::ops {
-
-struct Bytes16 {
-  std::uint64_t low = 0, high = 0;
-  bool operator==(const Bytes16&) const = default;
-};
-
-// Calls f(TypeTag<E>) with a type E that copies elements of this dtype: an unsigned integer of its width, Bytes16,
-// std::string or ObjectPtr.
-template <class F>
-void visit_element(DataType dtype, F&& f) {
-  if (dtype == DataType::kString) return f(TypeTag<std::string>{});
-  if (dtype == DataType::kResource || dtype == DataType::kVariant) return f(TypeTag<ObjectPtr>{});
-  switch (dtype_size(dtype)) {
-    case 1:
-      return f(TypeTag<std::uint8_t>{});
-    case 2:
-      return f(TypeTag<std::uint16_t>{});
-    case 4:
-      return f(TypeTag<std::uint32_t>{});
-    case 8:
-      return f(TypeTag<std::uint64_t>{});
-    case 16:
-      return f(TypeTag<Bytes16>{});
-    default:
-      fail(ErrorCode::kUnsupported, "elements of dtype {} cannot be moved", dtype_name(dtype));
-  }
-}
-
-// The elements as the type visit_element gave; no check.
-template <class E>
-E* elements(Tensor& tensor) {
-  return static_cast<E*>(tensor.data());
-}
-template <class E>
-const E* elements(const Tensor& tensor) {
-  return static_cast<const E*>(tensor.data());
-}
 
 // Where an n-dimensional walk over a tensor begins and how far one step along each axis goes, in elements.
 struct Walk {

@@ -265,8 +265,13 @@ void evaluate_mean(EvalContext& ctx) {
 void evaluate_norm(EvalContext& ctx) {
   evaluate_fold<SquareFold, Numbers>(ctx, [](auto sum, auto tag, const ReductionPlan&) {
     using T = typename decltype(tag)::type;
-    if constexpr (std::is_integral_v<T>) return static_cast<T>(std::sqrt(static_cast<double>(sum)));
-    else return T(std::sqrt(sum));
+    if constexpr (std::is_integral_v<T>) {
+      // An overflown sum may be negative; TensorFlow gives what the CPU makes of an integer from the root's NaN.
+      if (sum < 0) return sizeof(T) < 4 ? T(0) : std::numeric_limits<T>::min();
+      return static_cast<T>(std::sqrt(static_cast<double>(sum)));
+    } else {
+      return T(std::sqrt(sum));
+    }
   });
 }
 

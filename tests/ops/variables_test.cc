@@ -27,7 +27,8 @@ TEST_F(Variables, TakeTheCheckpointsValue) {
 
 TEST_F(Variables, OfAnotherDtypeThanTheCheckpointAreRefused) {
   services_.checkpoint["v"] = vec<std::int32_t>({1});
-  EXPECT_THROW(handle("v"), Error);
+  const Tensor h = handle("v");
+  EXPECT_THROW(read(h), Error);
 }
 
 TEST_F(Variables, WithoutAValueCannotBeRead) {

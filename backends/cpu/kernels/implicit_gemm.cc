@@ -268,6 +268,7 @@ TileEpilogue::TileEpilogue(const Epilogue& epilogue)
 
 void pack_panels(const PanelLayout& layout, const IsaKernels& kernels, const float* b, int64_t ldb, bool transposed,
                  float factor, float* packed) {
+  if (layout.k == 0) return;  // B may be null then
   for (int64_t panel = 0; panel < layout.count(); ++panel) {
     const int64_t width = layout.lanes * layout.vectors(panel), columns = layout.columns(panel);
     const int64_t column = panel * 2 * layout.lanes;

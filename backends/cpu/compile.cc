@@ -30,33 +30,6 @@ void report(const CompileOptions& options, std::string_view what, double done) {
   if (options.progress) options.progress(what, done);
 }
 
-// Symbols that come new must not be those that the graph's types have.
-void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
-  std::int64_t most = -1;
-  for (const auto& node : graph.nodes()) {
-    for (const ir::ValueType& type : node->outputs) {
-      if (!type.shape.known_rank()) continue;
-      for (const Dim& dim : type.shape.dims()) most = std::max(most, dim.symbol_id());
-    }
-  }
-  while (symbols.count() <= most) symbols.fresh();
-}
-
-// Loops are unrolled, else they become nodes that run them.
-std::unique_ptr<ir::Graph> without_loops(const Segment& segment, WeightsProvider& weights, SymbolSource& symbols) {
-  auto graph = ir::clone(*segment.graph);
-  skip_used_symbols(*graph, symbols);
-  const bool has_loops = std::any_of(graph->nodes().begin(), graph->nodes().end(), [](const auto& node) { return node->is("while"); });
-  if (!has_loops) return graph;
-  if (segment.module == nullptr) fail(ErrorCode::kUnsupported, "{}: the functions of its loops are missing", segment.name);
-  if (passes::unroll_loops(*graph, *segment.module, symbols)) return graph;
-  graph = ir::clone(*segment.graph);
-  if (auto verdict = lower_loops(graph, *segment.module, weights, symbols); !verdict) {
-    fail(ErrorCode::kUnsupported, "{}: a loop does not run in an engine: {}", segment.name, verdict.reason());
-  }
-  return graph;
-}
-
 std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOptions& options) {
   NoWeights none;
   WeightsProvider& weights = options.weights ? *options.weights : none;

@@ -68,21 +68,6 @@ void keep_known(ir::Node& node, const std::vector<ir::ValueType>& before, std::i
   }
 }
 
-// Fresh symbols must differ from those that the graph has.
-void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
-  std::int64_t last = -1;
-  const auto see = [&](const PartialShape& shape) {
-    if (!shape.known_rank()) return;
-    for (Dim dim : shape.dims()) last = std::max(last, dim.known() ? -1 : dim.symbol_id());
-  };
-  for (const auto& node : graph.nodes()) {
-    for (const ir::ValueType& type : node->outputs) see(type.shape);
-    const ir::AttrValue* stated = node->op->is(ir::kSource) ? node->attrs.find("shape") : nullptr;
-    if (stated != nullptr && std::holds_alternative<PartialShape>(*stated)) see(std::get<PartialShape>(*stated));
-  }
-  while (symbols.count() <= last) symbols.fresh();
-}
-
 }  // namespace
 
 const Tensor* Facts::constant(ir::Value value) {
@@ -127,6 +112,20 @@ void infer_node(ir::Node& node, Facts& facts, const InferenceOptions& options) {
   }
   if (options.keep_known) keep_known(node, before, first_fresh);
   fold(node, facts, options);
+}
+
+void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols) {
+  std::int64_t last = -1;
+  const auto see = [&](const PartialShape& shape) {
+    if (!shape.known_rank()) return;
+    for (Dim dim : shape.dims()) last = std::max(last, dim.known() ? -1 : dim.symbol_id());
+  };
+  for (const auto& node : graph.nodes()) {
+    for (const ir::ValueType& type : node->outputs) see(type.shape);
+    const ir::AttrValue* stated = node->op->is(ir::kSource) ? node->attrs.find("shape") : nullptr;
+    if (stated != nullptr && std::holds_alternative<PartialShape>(*stated)) see(std::get<PartialShape>(*stated));
+  }
+  symbols.skip(last);
 }
 
 void infer(ir::Graph& graph, Facts& facts, const InferenceOptions& options) {

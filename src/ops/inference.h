@@ -42,6 +42,9 @@ class Facts : public ir::InferFacts {
   std::unordered_map<ir::Value, std::vector<Dim>, ir::ValueHash> dims_;
 };
 
+// Fresh symbols will differ from those that the graph has.
+void skip_used_symbols(const ir::Graph& graph, SymbolSource& symbols);
+
 // Sets the types of every node's outputs, producers first. Pure nodes whose operands are all constant and whose results are
 // small are evaluated and remembered in `facts`. Throws kInvalidModel for a node whose operands cannot be.
 void infer(ir::Graph& graph, Facts& facts, const InferenceOptions& options);

@@ -1,5 +1,7 @@
 #include "plan/graph_codec.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 #include "plan/bytes.h"
 
@@ -10,6 +12,8 @@ using ir::Attrs;
 using ir::AttrValue;
 
 [[noreturn]] void malformed(std::string_view what) { fail(ErrorCode::kIncompatiblePlan, "plan: malformed graph: {}", what); }
+
+constexpr std::int64_t kMostSymbols = std::int64_t{1} << 30;  // more than any graph has
 
 class Encoder {
  public:
@@ -97,6 +101,7 @@ class Decoder {
     std::vector<Dim> dims;
     for (int i = 0; i < rank; ++i) {
       const auto code = in_.number<std::int64_t>();
+      if (code < -kMostSymbols) malformed(fmt::format("symbol number {}", -1 - code));
       dims.push_back(code >= 0 ? Dim(code) : Dim::symbol(-1 - code));
     }
     v = PartialShape(std::move(dims));

@@ -65,6 +65,8 @@ class SymbolSource {
   Dim fresh() { return Dim::symbol(next_++); }
   PartialShape fresh_shape(int rank);
   std::int64_t count() const noexcept { return next_; }
+  // Symbols up to this one count as handed out.
+  void skip(std::int64_t last) noexcept { next_ = last < next_ ? next_ : last + 1; }
 
  private:
   std::int64_t next_ = 0;

@@ -30,6 +30,21 @@ void report(const CompileOptions& options, std::string_view what, double done) {
   if (options.progress) options.progress(what, done);
 }
 
+// Loops are unrolled, else they become nodes that run them.
+std::unique_ptr<ir::Graph> without_loops(const Segment& segment, WeightsProvider& weights, SymbolSource& symbols) {
+  auto graph = ir::clone(*segment.graph);
+  ops::skip_used_symbols(*graph, symbols);
+  const bool has_loops = std::any_of(graph->nodes().begin(), graph->nodes().end(), [](const auto& node) { return node->is("while"); });
+  if (!has_loops) return graph;
+  if (segment.module == nullptr) fail(ErrorCode::kUnsupported, "{}: the functions of its loops are missing", segment.name);
+  if (passes::unroll_loops(*graph, *segment.module, symbols)) return graph;
+  graph = ir::clone(*segment.graph);
+  if (auto verdict = lower_loops(graph, *segment.module, weights, symbols); !verdict) {
+    fail(ErrorCode::kUnsupported, "{}: a loop does not run in an engine: {}", segment.name, verdict.reason());
+  }
+  return graph;
+}
+
 std::unique_ptr<ir::Graph> optimized(const Segment& segment, const CompileOptions& options) {
   NoWeights none;
   WeightsProvider& weights = options.weights ? *options.weights : none;

@@ -43,7 +43,7 @@ finish() {
   exit 0
 }
 
-run_ctest() { ctest --test-dir "$1" --output-on-failure --no-tests=error --timeout 1200; }
+run_ctest() { ctest --test-dir "$1" -j "$(nproc)" --output-on-failure --no-tests=error --timeout 1200; }
 
 build() {
   cmake -S . -B build -G Ninja -DTENON_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python" >/dev/null
@@ -58,16 +58,14 @@ capped() {
 }
 
 address_sanitizer() {
-  cmake -S . -B build-asan -G Ninja -DTENON_SANITIZE=address,undefined -DTENON_WERROR=OFF >/dev/null
-  ninja -C build-asan
+  scripts/sanitized_build.sh asan
   # Left out: tests whose point is size or time; the build without sanitizers runs them.
-  GTEST_FILTER='-LargeVariables.*:*Million*' ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_ctest build-asan
+  GTEST_FILTER='-LargeVariables.*:*Million*' UBSAN_OPTIONS=print_stacktrace=1 run_ctest build-asan
 }
 
 thread_sanitizer() {
-  cmake -S . -B build-tsan -G Ninja -DTENON_SANITIZE=thread -DTENON_WERROR=OFF >/dev/null
   local programs=(base_test backend_test runtime_test cpu_test api_test)
-  ninja -C build-tsan "${programs[@]}"
+  scripts/sanitized_build.sh tsan "${programs[@]}"
   for program in "${programs[@]}"; do TSAN_OPTIONS=halt_on_error=1 "build-tsan/$program" --gtest_brief=1 --gtest_filter=-LargeVariables.*; done
 }
 

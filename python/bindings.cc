@@ -6,7 +6,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "tenon/convert.h"
@@ -19,6 +21,14 @@ namespace {
 
 using tenon::DataType;
 using tenon::Tensor;
+
+// Keeps a Python object alive; whoever releases it need not hold the GIL.
+std::shared_ptr<const void> keep_object(nb::handle object) {
+  return {nb::borrow(object).release().ptr(), [](const void* kept) {
+            const nb::gil_scoped_acquire gil;
+            Py_DECREF(static_cast<PyObject*>(const_cast<void*>(kept)));
+          }};
+}
 
 // An array as the Python side hands it over: (dtype name, shape, address, object that owns the memory), or for strings
 // ("string", shape, list of bytes, None).
@@ -36,12 +46,7 @@ Tensor to_tensor(const nb::tuple& array) {
     }
     return tensor;
   }
-  PyObject* owner = nb::object(array[3]).release().ptr();
-  std::shared_ptr<const void> keep_alive(owner, [](const void* object) {
-    const nb::gil_scoped_acquire gil;
-    Py_DECREF(static_cast<PyObject*>(const_cast<void*>(object)));
-  });
-  return Tensor::borrow(dtype, shape, reinterpret_cast<void*>(nb::cast<std::uintptr_t>(array[2])), std::move(keep_alive));
+  return Tensor::borrow(dtype, shape, reinterpret_cast<void*>(nb::cast<std::uintptr_t>(array[2])), keep_object(array[3]));
 }
 
 // The inverse: (dtype name, shape, uint8 array that owns the tensor), or ("string", shape, list of bytes).
@@ -62,20 +67,69 @@ nb::tuple to_python(const Tensor& tensor) {
                         nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(kept->data(), {bytes}, owner));
 }
 
-using Arrays = std::map<std::string, nb::tuple>;
+struct Plain {
+  nb::dlpack::dtype_code code;
+  std::uint8_t bits;
+  DataType dtype;
+};
 
-std::map<std::string, nb::tuple> run(tenon::Session& session, const Arrays& feeds, const std::string& signature_key,
-                                     const std::vector<std::string>& outputs) {
+// Dtypes that NumPy and Tenon have alike.
+constexpr Plain kPlain[] = {
+    {nb::dlpack::dtype_code::Float, 32, DataType::kFloat32},   {nb::dlpack::dtype_code::Float, 64, DataType::kFloat64},
+    {nb::dlpack::dtype_code::Float, 16, DataType::kFloat16},   {nb::dlpack::dtype_code::Int, 8, DataType::kInt8},
+    {nb::dlpack::dtype_code::Int, 16, DataType::kInt16},       {nb::dlpack::dtype_code::Int, 32, DataType::kInt32},
+    {nb::dlpack::dtype_code::Int, 64, DataType::kInt64},       {nb::dlpack::dtype_code::UInt, 8, DataType::kUInt8},
+    {nb::dlpack::dtype_code::UInt, 16, DataType::kUInt16},     {nb::dlpack::dtype_code::UInt, 32, DataType::kUInt32},
+    {nb::dlpack::dtype_code::UInt, 64, DataType::kUInt64},     {nb::dlpack::dtype_code::Bool, 8, DataType::kBool},
+    {nb::dlpack::dtype_code::Complex, 64, DataType::kComplex64}, {nb::dlpack::dtype_code::Complex, 128, DataType::kComplex128},
+};
+
+// An array of a plain dtype that lies dense and aligned is passed as it is; an invalid tensor for anything else. The interpreter's
+// own work would cost many times more after a run has filled the caches.
+Tensor plain_array(nb::handle value) {
+  nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu> array;
+  if (!nb::ndarray_check(value) || !nb::try_cast(value, array, false) || array.size() == 0) return {};
+  const nb::dlpack::dtype found = array.dtype();
+  const auto match = std::find_if(std::begin(kPlain), std::end(kPlain), [&](const Plain& plain) {
+    return found.code == static_cast<std::uint8_t>(plain.code) && found.bits == plain.bits && found.lanes == 1;
+  });
+  const auto address = reinterpret_cast<std::uintptr_t>(array.data());
+  if (match == std::end(kPlain) || address % std::min<std::size_t>(8, match->bits / 8) != 0) return {};
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < array.ndim(); ++i) dims.push_back(static_cast<std::int64_t>(array.shape(i)));
+  return Tensor::borrow(match->dtype, tenon::Shape(std::move(dims)), const_cast<void*>(array.data()), keep_object(value));
+}
+
+// The array of a result with a plain dtype, which shares its memory; None for others.
+nb::object plain_result(const Tensor& tensor) {
+  const auto match = std::find_if(std::begin(kPlain), std::end(kPlain), [&](const Plain& plain) { return plain.dtype == tensor.dtype(); });
+  if (match == std::end(kPlain) || tensor.num_elements() == 0) return nb::none();
+  auto* kept = new Tensor(tensor);
+  const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Tensor*>(p); });
+  const std::vector<std::size_t> dims(tensor.shape().begin(), tensor.shape().end());
+  const nb::dlpack::dtype dtype{static_cast<std::uint8_t>(match->code), match->bits, 1};
+  return nb::cast(nb::ndarray<nb::numpy>(kept->data(), dims.size(), dims.data(), owner, nullptr, dtype));
+}
+
+// Feeds and results are {name: array}. What is no plain array goes through to_native(value, name) and to_numpy(result).
+nb::dict run(tenon::Session& session, const nb::dict& feeds, const std::string& signature_key, const std::vector<std::string>& outputs,
+             const nb::callable& to_native, const nb::callable& to_numpy) {
   std::map<std::string, Tensor> tensors;
-  for (const auto& [name, array] : feeds) tensors.emplace(name, to_tensor(array));
+  for (const auto& [key, value] : feeds) {
+    Tensor tensor = plain_array(value);
+    if (!tensor.valid()) tensor = to_tensor(nb::cast<nb::tuple>(to_native(value, key)));
+    tensors.emplace(nb::cast<std::string>(key), std::move(tensor));
+  }
   std::map<std::string, Tensor> results;
   {
     const nb::gil_scoped_release no_gil;
     results = session.run(tensors, signature_key, outputs);
-    tensors.clear();
   }
-  std::map<std::string, nb::tuple> arrays;
-  for (const auto& [name, tensor] : results) arrays.emplace(name, to_python(tensor));
+  nb::dict arrays;
+  for (const auto& [name, tensor] : results) {
+    nb::object array = plain_result(tensor);
+    arrays[name.c_str()] = array.is_none() ? nb::object(to_numpy(to_python(tensor))) : array;
+  }
   return arrays;
 }
 

@@ -50,11 +50,14 @@ class Session:
         """Feeds {name: array} and returns {name: array}. `outputs` restricts what is computed; names that are no outputs of
         the signature are tensors of the graph. Arrays are passed without a copy where their layout allows."""
         key = signature_key or ""
-        dtypes = self._dtypes.get(key)
+        return self._native.run(feeds if isinstance(feeds, dict) else dict(feeds), key, outputs or (),
+                                lambda value, name: to_native(value, self._dtype(key, name)), to_numpy)
+
+    def _dtype(self, signature_key, name):
+        dtypes = self._dtypes.get(signature_key)
         if dtypes is None:
-            dtypes = self._dtypes[key] = {name: dtype for name, dtype, _ in self._native.inputs(key)}
-        arrays = {name: to_native(value, dtypes.get(name)) for name, value in feeds.items()}
-        return {name: to_numpy(result) for name, result in self._native.run(arrays, key, list(outputs or [])).items()}
+            dtypes = self._dtypes[signature_key] = {n: dtype for n, dtype, _ in self._native.inputs(signature_key)}
+        return dtypes.get(name)
 
     @property
     def signature_keys(self):

@@ -1,7 +1,5 @@
 #include "backends/cpu/executable.h"
 
-#include <sys/mman.h>
-
 #include <chrono>
 #include <cstring>
 #include <unordered_map>
@@ -9,50 +7,6 @@
 #include "base/error.h"
 
 namespace tenon::cpu {
-namespace {
-
-// Memory straight from the system, on huge pages where it is large.
-class Arena {
- public:
-  Arena() = default;
-  ~Arena() { release(); }
-  Arena(const Arena&) = delete;
-  Arena& operator=(const Arena&) = delete;
-
-  std::byte* data() const noexcept { return data_; }
-  std::size_t size() const noexcept { return size_; }
-  void grow(std::size_t bytes) {
-    if (bytes <= size_) return;
-    release();
-    constexpr std::size_t kHuge = std::size_t{2} << 20;
-    const std::size_t size = bytes >= kHuge ? (bytes + kHuge - 1) / kHuge * kHuge : (bytes + 4095) / 4096 * 4096;
-    // One huge page more, to begin at a boundary of one.
-    const std::size_t mapped = size >= kHuge ? size + kHuge : size;
-    void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) fail(ErrorCode::kOutOfMemory, "engine: {} bytes for activations are not available", bytes);
-    mapping_ = memory;
-    mapped_ = mapped;
-    const auto start = reinterpret_cast<std::uintptr_t>(memory);
-    data_ = reinterpret_cast<std::byte*>(size >= kHuge ? (start + kHuge - 1) / kHuge * kHuge : start);
-    size_ = size;
-    if (size >= kHuge) madvise(data_, size, MADV_HUGEPAGE);
-  }
-
- private:
-  void release() {
-    if (mapping_ != nullptr) munmap(mapping_, mapped_);
-    mapping_ = nullptr;
-    data_ = nullptr;
-    size_ = 0;
-  }
-  void* mapping_ = nullptr;
-  std::size_t mapped_ = 0;
-  std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
-};
-
-}  // namespace
-
 struct CpuExecutable::Context {
   Arena arena;  // activations, then scratch
   Key key, last_key;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backends/cpu/arena.h"
 #include "backends/cpu/program.h"
 #include "backends/cpu/shape_plan.h"
 #include "backends/cpu/tactics.h"

@@ -11,13 +11,6 @@ namespace {
 
 std::string key_of(ir::Value value, const std::string& layout) { return value.node->name + " | " + layout; }
 
-Tensor packed_copy(const Tensor& tensor, std::size_t size, bool zeroed, const std::function<void(const Tensor&, void*)>& pack) {
-  Tensor buffer(DataType::kUInt8, Shape{static_cast<std::int64_t>(size)});
-  if (zeroed && size > 0) std::memset(buffer.data(), 0, size);
-  pack(tensor, buffer.data());
-  return buffer;
-}
-
 const Tensor* constant_of(std::map<const ir::Node*, Tensor>& cache, ir::Value value) {
   if (!value.node->is("const")) return nullptr;
   const auto [it, fresh] = cache.try_emplace(value.node);
@@ -33,10 +26,12 @@ const void* OwnWeights::packed_when_loaded(ir::Value value, const std::string& l
   if (fresh) {
     const Tensor* tensor = constant(value);
     if (tensor == nullptr) fail(ErrorCode::kIncompatiblePlan, "plan: the weights of \"{}\" are missing; build the engine again", value.node->name);
-    it->second = packed_copy(*tensor, size, false, pack);
+    it->second = std::make_unique<Arena>();
+    it->second->grow(size);
+    pack(*tensor, it->second->data());
     own_bytes_ += size;
   }
-  return it->second.data();
+  return it->second->data();
 }
 
 bool WeightPacker::is_constant(ir::Value value) const { return is_constant_node(*value.node); }
@@ -49,7 +44,9 @@ const void* WeightPacker::packed(ir::Value value, const std::string& layout, std
   if (fresh) {
     const Tensor* tensor = constant(value);
     TENON_CHECK(tensor != nullptr);
-    it->second = packed_copy(*tensor, size, true, pack);  // gaps too: they are written into the plan
+    it->second = Tensor(DataType::kUInt8, Shape{static_cast<std::int64_t>(size)});
+    if (size > 0) std::memset(it->second.data(), 0, size);  // gaps too: they are written into the plan
+    pack(*tensor, it->second.data());
   }
   return it->second.data();
 }

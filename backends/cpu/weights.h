@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "backends/cpu/arena.h"
 #include "backends/cpu/lowering/lowering.h"
 #include "plan/blob.h"
 
@@ -20,7 +21,7 @@ class OwnWeights : public WeightSource {
   std::size_t own_bytes() const noexcept { return own_bytes_; }
 
  private:
-  std::map<std::string, Tensor> own_;
+  std::map<std::string, std::unique_ptr<Arena>> own_;
   std::size_t own_bytes_ = 0;
 };
 

@@ -198,8 +198,8 @@ size_t winograd_packed_size(const Conv2dParams& p, Isa isa) {
 void winograd_pack(const Conv2dParams& p, const float* hwio, float* packed, Isa isa) {
   const PanelLayout panels(p.input_channels, p.output_channels, isa_kernels(isa).lanes);
   const auto step = static_cast<int64_t>(gemm_packed_size(p.input_channels, p.output_channels, isa) / sizeof(float));
-  std::fill_n(packed, kFrequencies * step, 0.0f);
-  for (int64_t panel = 0; panel < panels.count(); ++panel) {
+  ThreadTeam team(0);
+  team.parallel(static_cast<int>(panels.count()), [&](int panel) {
     const int64_t first = panel * 2 * panels.lanes, width = panels.vectors(panel) * panels.lanes;
     for (int64_t row = 0; row < p.input_channels; ++row) {
       float* to = packed + panels.offset(panel) + row * width;
@@ -207,8 +207,9 @@ void winograd_pack(const Conv2dParams& p, const float* hwio, float* packed, Isa 
         transform_filters(hwio + row * p.output_channels + first + c, p.input_channels * p.output_channels,
                           std::min(kColumns, panels.columns(panel) - c), to + c, step);
       }
+      for (int64_t f = 0; f < kFrequencies; ++f) std::fill(to + f * step + panels.columns(panel), to + f * step + width, 0.0f);
     }
-  }
+  });
 }
 
 size_t winograd_scratch_size(const Conv2dParams& p, const WinogradShape& s, Isa isa, int threads) {

@@ -154,7 +154,7 @@ ConvNode conv_node(const ir::Node& node) {
 
 // Winograd's form of a filter has four times its bytes and is made when an engine is loaded. Filters of more pairs of channels
 // are convolved directly, which bounds the memory and time that loading takes.
-constexpr std::int64_t kMaxWinogradPairs = 128 * 128;
+constexpr std::int64_t kMaxWinogradPairs = 256 * 256;
 
 // One packed form serves all shapes, so images of unknown size are convolved directly; an unknown batch counts as 1.
 bool winograd_pays(const ops::ConvAttrs& attrs, Conv2dParams params, const PartialShape& input) {

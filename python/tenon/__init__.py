@@ -3,8 +3,9 @@ from ._native import version as _version
 from .convert import convert
 from .errors import (Cancelled, Error, IncompatiblePlan, InternalError, InvalidArgument, InvalidModel, IoError, NotFound,
                      OutOfMemory, Unsupported)
+from .report import ConversionReport
 from .session import EngineStatus, Session, TensorSpec
 
 __version__ = _version()
-__all__ = ["Session", "TensorSpec", "EngineStatus", "convert", "Error", "Cancelled", "IncompatiblePlan", "InternalError",
-           "InvalidArgument", "InvalidModel", "IoError", "NotFound", "OutOfMemory", "Unsupported"]
+__all__ = ["Session", "TensorSpec", "EngineStatus", "convert", "ConversionReport", "Error", "Cancelled", "IncompatiblePlan",
+           "InternalError", "InvalidArgument", "InvalidModel", "IoError", "NotFound", "OutOfMemory", "Unsupported"]

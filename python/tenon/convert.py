@@ -3,6 +3,7 @@ import json
 import os
 
 from . import _native
+from .report import ConversionReport
 
 
 def _names(value):
@@ -18,7 +19,7 @@ _SHAPES = {"shapes", "min_shapes", "max_shapes"}
 
 
 def convert(input_saved_model_dir, output_saved_model_dir, **options):
-    """Converts a SavedModel and returns the report as a dictionary.
+    """Converts a SavedModel and returns the report, a dictionary with more: ConversionReport.
 
     Options are those of `tenon convert`, underscores for dashes: signature_key (one or a list), tags, precision,
     minimum_segment_size, op_denylist, shapes / min_shapes / max_shapes ({name: tuple}), min_gain, threads, timing_cache,
@@ -38,4 +39,5 @@ def convert(input_saved_model_dir, output_saved_model_dir, **options):
             native[name] = os.fspath(value)
         else:
             native[name] = value
-    return json.loads(_native.convert(os.fspath(input_saved_model_dir), os.fspath(output_saved_model_dir), native))
+    report = _native.convert(os.fspath(input_saved_model_dir), os.fspath(output_saved_model_dir), native)
+    return ConversionReport(json.loads(report))

@@ -43,7 +43,7 @@ def module_of_include(include, path):
 
 def main():
     layers, problems = read_layers(), []
-    for folder in ("include", "src", "backends", "cli", "python"):
+    for folder in ("include", "src", "backends", "cli", "python", "tfplugin"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix not in (".h", ".cc", ".inc"):
                 continue

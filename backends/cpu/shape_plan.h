@@ -10,7 +10,7 @@
 #include "backends/cpu/program.h"
 #include "backends/cpu/step.h"
 #include "backends/cpu/tactics.h"
-#include "tensor/tensor_view.h"
+#include "tenon/tensor_view.h"
 
 namespace tenon::cpu {
 

@@ -13,7 +13,7 @@
 #include "base/verdict.h"
 #include "ir/module.h"
 #include "plan/engine.h"
-#include "tensor/tensor_view.h"
+#include "tenon/tensor_view.h"
 
 namespace tenon::plan {
 class TimingCache;

@@ -75,7 +75,30 @@ std::vector<plan::Binding> output_bindings(const ir::Graph& graph) {
   return bindings;
 }
 
-// The shapes to tune for: unknown sizes count as 1.
+// What an entry was made for; nothing when it serves every shape.
+std::vector<InputShape> tuning_shapes(const ir::Graph& graph, const plan::Entry& entry) {
+  std::vector<InputShape> shapes;
+  for (std::size_t i = 0; i < entry.opt.size(); ++i) {
+    InputShape input;
+    input.shape = Shape(entry.opt[i]);
+    const DataType dtype = graph.parameters.at(i)->outputs.at(0).dtype;
+    if (i < entry.opt_values.size() && static_cast<std::int64_t>(entry.opt_values[i].size()) == input.shape.num_elements() &&
+        (dtype == DataType::kInt32 || dtype == DataType::kInt64)) {
+      input.value = Tensor(dtype, input.shape);
+      for (std::size_t e = 0; e < entry.opt_values[i].size(); ++e) {
+        if (dtype == DataType::kInt64) {
+          input.value.flat<std::int64_t>()[e] = entry.opt_values[i][e];
+        } else {
+          input.value.flat<std::int32_t>()[e] = static_cast<std::int32_t>(entry.opt_values[i][e]);
+        }
+      }
+    }
+    shapes.push_back(std::move(input));
+  }
+  return shapes;
+}
+
+// The shapes to tune for without entries: unknown sizes count as 1.
 std::vector<InputShape> tuning_shapes(const ir::Graph& graph, const CompileOptions& options) {
   std::vector<InputShape> shapes;
   for (std::size_t i = 0; i < graph.parameters.size(); ++i) {
@@ -90,23 +113,36 @@ std::vector<InputShape> tuning_shapes(const ir::Graph& graph, const CompileOptio
   return shapes;
 }
 
+// What to measure at: each entry's shapes, and the options' when there is an entry for every shape.
+std::vector<std::vector<InputShape>> all_tuning_shapes(const Program& program, const std::vector<plan::Binding>& inputs,
+                                                       const CompileOptions& options) {
+  std::vector<std::vector<InputShape>> all;
+  bool unlimited = options.entries.empty();
+  for (const plan::Entry& entry : options.entries) {
+    unlimited |= entry.opt.empty();
+    if (entry.opt.size() == inputs.size()) all.push_back(tuning_shapes(*program.graph, entry));
+  }
+  const bool unknown = options.opt_shapes.empty() && std::any_of(inputs.begin(), inputs.end(), [](const plan::Binding& input) {
+                         return input.dtype != DataType::kResource && !input.shape.known_rank();
+                       });
+  if (unlimited && !unknown && program.shape_parameters.empty()) all.push_back(tuning_shapes(*program.graph, options));
+  return all;
+}
+
 // Measures tactics at the tuning shapes; what they leave unknown (sizes that are inputs) stays untuned.
 TacticTable tune(Program& program, const std::vector<plan::Binding>& inputs, const CompileOptions& options) {
   TacticTable table;
-  if (!program.shape_parameters.empty()) return table;
-  for (const plan::Binding& input : inputs) {
-    if (input.dtype != DataType::kResource && !input.shape.known_rank() && options.opt_shapes.empty()) return table;
-  }
   CompileOptions settled = options;
   if (settled.threads <= 0) settled.threads = ThreadTeam::available_cpus();
   TacticTuner tuner(settled, device_stamp(), table);
   ThreadTeam team(settled.threads);
-  try {
-    const std::vector<InputShape> shapes = tuning_shapes(*program.graph, options);
-    make_shape_plan(program, shapes, tuner, team, settled.threads);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kCancelled || error.code() == ErrorCode::kOutOfMemory) throw;
-    // Sizes of 1 may not fit this graph: shapes that come at run time decide.
+  for (const std::vector<InputShape>& shapes : all_tuning_shapes(program, inputs, options)) {
+    try {
+      make_shape_plan(program, shapes, tuner, team, settled.threads);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kCancelled || error.code() == ErrorCode::kOutOfMemory) throw;
+      // Sizes of 1 may not fit this graph: shapes that come at run time decide.
+    }
   }
   return table;
 }

@@ -238,6 +238,12 @@ std::vector<LayerTime> CpuExecutable::layers(std::span<const TensorView> inputs)
   return describe(*plan_for(inputs, key));
 }
 
+std::vector<bool> CpuExecutable::shape_inputs() const {
+  std::vector<bool> mask(plan_.inputs.size());
+  for (const int index : plan_.program.shape_parameters) mask[static_cast<std::size_t>(index)] = true;
+  return mask;
+}
+
 ExecutableStatistics CpuExecutable::statistics() const {
   return {calls_.load(), plans_built_.load(), plan_.weight_bytes, arena_bytes_.load()};
 }

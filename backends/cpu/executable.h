@@ -36,6 +36,7 @@ class CpuExecutable : public Executable {
   std::vector<LayerTime> profile(std::span<const TensorView> inputs, OutputAllocator& outputs) override;
   std::vector<LayerTime> layers(std::span<const TensorView> inputs) override;
   ExecutableStatistics statistics() const override;
+  std::vector<bool> shape_inputs() const override;
 
  private:
   // Memory of one run at a time.

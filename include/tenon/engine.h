@@ -125,6 +125,7 @@ class EngineResource {
   const std::string& identity() const;
 
  private:
+  friend struct EngineResourceAccess;
   struct State;
   explicit EngineResource(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -15,6 +15,7 @@ enum class ErrorCode {
   kIo,                // reading or writing a file failed
   kOutOfMemory,
   kCancelled,
+  kAborted,   // native execution of a segment was refused by TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION
   kInternal,  // a defect of Tenon
 };
 

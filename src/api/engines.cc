@@ -8,26 +8,20 @@
 #include <filesystem>
 #include <optional>
 
+#include "api/engine_resource.h"
+#include "api/segment_of_node.h"
 #include "api/stored_weights.h"
 #include "backend/builtin.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "partition/equal_graphs.h"
-#include "partition/partition.h"
 #include "plan/engine.h"
-#include "runtime/checkpoint.h"
 
 namespace tenon::api {
 namespace {
 
 constexpr const char* kAssetPrefix = "trt-serialized-engine.";
-
-// The part of a node's name after the last "/": what TF-TRT keys engines by.
-std::string canonical_name(const std::string& node_name) {
-  const std::size_t slash = node_name.rfind('/');
-  return slash == std::string::npos ? node_name : node_name.substr(slash + 1);
-}
 
 void print_line(const std::string& line, void*) { std::fprintf(stderr, "tenon: %s\n", line.c_str()); }
 
@@ -70,34 +64,6 @@ std::string engine_name(const ir::Node& node) {
   return identity.empty() ? canonical_name(node.name) : identity.substr(0, identity.rfind(':'));
 }
 
-// The native segment as something to compile: parameters that are always the same know what they are.
-Segment native_segment(const OpenModel& model, const ir::Node& node, const std::string& name) {
-  const auto function = node.attr<ir::FunctionRef>("segment_func");
-  const auto body = model.module().functions.find(function.name);
-  if (body == model.module().functions.end()) {
-    fail(ErrorCode::kNotFound, "its native segment \"{}\" is not in the model", function.name);
-  }
-  Segment segment{name, ir::clone(*body->second)};
-  segment.module = &model.module();
-  const auto frozen = partition::frozen_variables(model.module());
-  const auto arguments = partition::known_arguments(model.module(), frozen);
-  for (std::size_t i = 0; i < segment.graph->parameters.size() && i < node.inputs.size(); ++i) {
-    ir::Node& parameter = *segment.graph->parameters[i];
-    const ir::ValueType& type = node.inputs[i].node->outputs.at(static_cast<std::size_t>(node.inputs[i].index));
-    if (type.shape.known_rank() && type.dtype == parameter.outputs.at(0).dtype) {  // functions do not say what they are called with
-      parameter.outputs[0].shape = type.shape;
-      parameter.attrs.set("shape", type.shape);
-    }
-    const ir::Node& source = *partition::behind_identities(node.inputs[i]).node;
-    if (!runtime::is_variable_handle(source) && !source.is("parameter")) continue;
-    partition::Known known = partition::known_value(node.inputs[i], frozen, arguments);
-    ir::Attrs& attrs = parameter.attrs;
-    if (!known.variable.empty()) attrs.set("variable", std::move(known.variable));
-    if (known.constant.valid()) attrs.set("constant", std::move(known.constant));
-  }
-  return segment;
-}
-
 constexpr const char* kAnotherOne = "the stored engine is another one's";
 
 }  // namespace
@@ -133,7 +99,66 @@ Engines::Engines(OpenModel& model, std::shared_ptr<SharedTeam> team, const Sessi
 
 Engines::~Engines() = default;
 
+// A node of this session as what its engine is built from.
+class Engines::NodeSource : public runtime::SegmentSource {
+ public:
+  NodeSource(const OpenModel& model, const ir::Node& node) : model_(model), node_(node), weights_(model) {}
+  Segment segment() override { return native_segment(model_.module(), node_, canonical_name(node_.name)); }
+  WeightsProvider& weights() override { return weights_; }
+
+ private:
+  const OpenModel& model_;
+  const ir::Node& node_;
+  StoredWeights weights_;
+};
+
+// A node whose engines follow TF-TRT's rules, or belong to a conversion of this process.
+bool Engines::load_by_rules(const ir::Node& node) {
+  const EngineAttributes attributes = engine_attributes(node);
+  const std::string identity = identity_of(node);
+  if (options_.native || identity.empty()) return false;
+  std::shared_ptr<runtime::EngineCache> cache;
+  if (std::shared_ptr<EngineResource> resource = EngineResource::find(identity)) {
+    cache = EngineResourceAccess::cache(*resource);
+    held_.push_back(std::move(resource));
+  } else if (attributes.mode == ShapeMode::kAnyShape) {
+    return false;
+  } else {
+    cache = std::make_shared<runtime::EngineCache>(attributes, backend_, team_, options_.log, options_.log_context);
+    restore(node, *cache);
+  }
+  EngineStatus status;
+  status.name = attributes.name;
+  status.engine = engine_name(node);
+  status.loaded = cache->has_engine();
+  const bool may_build = options_.allow_build && node.attr_or<bool>("_allow_build_at_runtime", true);
+  kernels_[&node] = std::make_shared<runtime::EngineKernel>(attributes.name, node.attr_or<ir::FunctionRef>("segment_func", {}), std::move(cache),
+                                                            may_build, std::make_unique<NodeSource>(model_, node));
+  status_[&node] = std::move(status);
+  return true;
+}
+
+// Hands the cache what the model's file holds, if it holds anything: an empty file, or none, is an engine that was not built yet.
+void Engines::restore(const ir::Node& node, runtime::EngineCache& cache) {
+  const std::string engine = engine_name(node);
+  try {
+    const auto path = engine_file(model_, engine);
+    if (!path) return;
+    const auto file = MappedFile::open(*path);
+    if (file->bytes().empty()) return;
+    plan::Engine stored = plan::parse(file->bytes(), file);
+    if (stored.name != engine || identity_of(node) != fmt::format("{}:{:016x}", engine, hash64(file->bytes())) || !belongs_to(stored, node)) {
+      fail(ErrorCode::kIncompatiblePlan, "{}", kAnotherOne);
+    }
+    StoredWeights weights(model_);
+    cache.restore(std::move(stored), weights);
+  } catch (const std::exception& error) {
+    options_.log(engine + ": the stored engine is not used: " + error.what(), options_.log_context);
+  }
+}
+
 void Engines::load(const ir::Node& node) {
+  if (load_by_rules(node)) return;
   const std::string name = canonical_name(node.name);
   EngineStatus status;
   status.name = name;
@@ -191,7 +216,7 @@ const Engines::Stored& Engines::stored(const ir::Node& node, const std::string& 
 // Builds the node's engine from its native segment, or takes the one that was built for an equal segment.
 std::shared_ptr<Executable> Engines::rebuild(const ir::Node& node, const std::string& reason, WeightsProvider& weights, EngineStatus& status) {
   try {
-    Segment segment = native_segment(model_, node, status.name);
+    Segment segment = native_segment(model_.module(), node, status.name);
     const auto [first, last] = rebuilt_.equal_range(status.engine);
     for (auto it = first; it != last; ++it) {
       if (!partition::corresponding(*it->second->segment.graph, *segment.graph, &model_.module())) continue;
@@ -258,6 +283,7 @@ std::vector<EngineStatus> Engines::status() const {
   std::vector<EngineStatus> result;
   for (const auto& [node, status] : status_) {
     result.push_back(status);
+    if (const runtime::EngineCache* cache = kernels_.at(node)->cache()) result.back().loaded = cache->has_engine();
     result.back().calls = kernels_.at(node)->calls();
     result.back().native_calls = kernels_.at(node)->native_calls();
     if (const std::string why = kernels_.at(node)->native_reason(); !why.empty()) {

@@ -37,8 +37,11 @@ class Engines {
  private:
   struct Stored;
   struct Rebuilt;
+  class NodeSource;
 
   void load(const ir::Node& node);
+  bool load_by_rules(const ir::Node& node);
+  void restore(const ir::Node& node, runtime::EngineCache& cache);
   // Appends the layers that the node's engine ran since the last call; returns their seconds.
   double take_layers(const ir::Node& node, std::vector<ProfileEntry>& entries) const;
   const Stored& stored(const ir::Node& node, const std::string& engine, WeightsProvider& weights);
@@ -49,10 +52,11 @@ class Engines {
   OpenModel& model_;
   std::shared_ptr<SharedTeam> team_;
   SessionOptions options_;
-  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<Backend> backend_;
   std::unique_ptr<LoneKernels> lone_;
   std::map<const ir::Node*, std::shared_ptr<runtime::EngineKernel>> kernels_;
   std::map<const ir::Node*, EngineStatus> status_;
+  std::vector<std::shared_ptr<EngineResource>> held_;  // of conversions of this process
   std::vector<const ir::Node*> in_functions_;  // engines' nodes that are not in the main graph
   std::map<std::string, std::unique_ptr<Stored>> stored_;  // by identity
   std::multimap<std::string, std::unique_ptr<Rebuilt>> rebuilt_;  // by the engine's name

@@ -65,7 +65,8 @@ struct CompileOptions {
   // Shapes to tune for, one per parameter of the segment (unused for resources); unknown dimensions are tuned as 1. Empty: the
   // parameters' own types.
   std::vector<PartialShape> opt_shapes;
-  std::vector<plan::Entry> entries;  // recorded in the plan; empty: one unlimited entry
+  // Recorded in the plan, and tuned for too; empty: one unlimited entry.
+  std::vector<plan::Entry> entries;
   int threads = 0;                   // the team's size to tune for; 0: what this process may use
   bool measure = true;               // false: the timing cache, else the library's choice
   plan::TimingCache* timing_cache = nullptr;  // read and extended; may be null
@@ -113,6 +114,8 @@ class Executable {
   // The steps for inputs of these shapes without running them: seconds are 0.
   virtual std::vector<LayerTime> layers(std::span<const TensorView> inputs) = 0;
   virtual ExecutableStatistics statistics() const = 0;
+  // For each input, whether its values decide shapes.
+  virtual std::vector<bool> shape_inputs() const = 0;
 };
 
 class Backend {

@@ -20,6 +20,8 @@ const char* error_code_name(ErrorCode code) noexcept {
       return "out_of_memory";
     case ErrorCode::kCancelled:
       return "cancelled";
+    case ErrorCode::kAborted:
+      return "aborted";
     case ErrorCode::kInternal:
       return "internal";
   }

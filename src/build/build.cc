@@ -339,8 +339,12 @@ class Converter {
   void write(const std::string& output) {
     step("writing", 0.96);
     std::vector<exporter::BuiltSegment> built;
+    std::map<std::string, std::string> bytes;  // by engine
     for (const partition::SegmentPlan& plan : partition_.segments) {
-      built.push_back({&plan, &engines_.at(engine_of_.at(plan.name))});
+      const std::string& engine = engine_of_.at(plan.name);
+      const auto [it, fresh] = bytes.try_emplace(engine);
+      if (fresh) it->second = plan::serialize(engines_.at(engine));
+      built.push_back({&plan, engine, exporter::identity_of(engine, it->second), &it->second});
     }
     exporter::ExportOptions options;
     options.meta_graph = input_.meta_graph;

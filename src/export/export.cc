@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <protozero/pbf_reader.hpp>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -64,11 +65,31 @@ class Exporter {
         index_(plans_of(segments)) {}
 
   saved::WriteReport write(const std::filesystem::path& output) {
+    saved::WriteOptions write_options;
+    write_options.edits.push_back(make_edit());
+    write_options.assets = std::move(contents_);
+    write_options.replace = options_.replace;
+    return saved::write(model_, output, write_options);
+  }
+
+  std::string graph() {
+    in_graph_ = true;
+    // SavedModel.meta_graphs (2), MetaGraphDef.graph_def (2).
+    const std::string model = saved::serialize(model_, {make_edit()});
+    protozero::pbf_reader saved_model(model);
+    TENON_CHECK(saved_model.next(2));
+    protozero::pbf_reader meta_graph = saved_model.get_message();
+    TENON_CHECK(meta_graph.next(2));
+    return std::string(meta_graph.get_view());
+  }
+
+ private:
+  saved::MetaGraphEdit make_edit() {
     name_changed_functions();
     write_main_graph();
     write_changed_functions();
     write_functions();
-    write_engines();
+    if (!in_graph_) write_engines();
     saved::MetaGraphEdit edit;
     edit.meta_graph = options_.meta_graph;
     edit.nodes = std::move(nodes_);
@@ -85,14 +106,9 @@ class Exporter {
       if (meta_graph_.find_collection(legacy.name) != nullptr) edit.collections.push_back(std::move(legacy));
     }
     edit.drop_object_graph = true;
-    saved::WriteOptions write_options;
-    write_options.edits.push_back(std::move(edit));
-    write_options.assets = std::move(contents_);
-    write_options.replace = options_.replace;
-    return saved::write(model_, output, write_options);
+    return edit;
   }
 
- private:
   // Functions that engines are in, or in functions that their nodes run, are written under new names: whatever else names them
   // keeps the original.
   void name_changed_functions() {
@@ -212,35 +228,23 @@ class Exporter {
     set("OutT", list_of_types(plan.outputs, type));
     set("input_shapes", list_of_shapes(plan.inputs, type));
     set("output_shapes", list_of_shapes(plan.outputs, type));
-    set("segment_func", AttrValue::of(saved::FunctionRef{plan.name + "_native_segment", {}}));
-    set("serialized_segment", AttrValue::of(std::string()));
+    set("segment_func", AttrValue::of(saved::FunctionRef{options_.remove_native_segments ? "" : plan.name + "_native_segment", {}}));
+    const bool embedded = in_graph_ && segment.bytes != nullptr && !segment.bytes->empty();
+    set("serialized_segment", AttrValue::of(embedded ? *segment.bytes : std::string()));
     set("calibration_data", AttrValue::of(std::string()));
     set("precision_mode", AttrValue::of(options_.precision));
-    set("profile_strategy", AttrValue::of(std::string()));
-    set("static_engine", AttrValue::of(false));
-    set("use_calibration", AttrValue::of(false));
+    const bool profiles = options_.mode == ShapeMode::kProfiles;
+    set("profile_strategy", AttrValue::of(std::string(profiles ? profile_strategy_name(options_.strategy) : "")));
+    set("static_engine", AttrValue::of(embedded));
+    set("use_calibration", AttrValue::of(options_.use_calibration));
     set("use_explicit_precision", AttrValue::of(false));
     set("max_batch_size", AttrValue::of(std::int64_t{1}));
     set("max_cached_engines_count", AttrValue::of(std::int64_t{options_.maximum_cached_engines}));
     set("workspace_size_bytes", AttrValue::of(options_.max_workspace_size_bytes));
-    set("_use_implicit_batch", AttrValue::of(false));
-    set("_allow_build_at_runtime", AttrValue::of(true));
-    set("_tenon_engine", AttrValue::of(stored(*segment.engine).identity));
+    set("_use_implicit_batch", AttrValue::of(options_.mode == ShapeMode::kImplicitBatch));
+    set("_allow_build_at_runtime", AttrValue::of(options_.allow_build_at_runtime));
+    set("_tenon_engine", AttrValue::of(segment.identity));
     return def;
-  }
-
-  // An engine's bytes, and its name with their hash: two models' engines of one name are told apart by it.
-  struct Stored {
-    std::string bytes, identity;
-  };
-
-  const Stored& stored(const plan::Engine& engine) const {
-    Stored& stored = stored_[engine.name];
-    if (stored.bytes.empty()) {
-      stored.bytes = plan::serialize(engine);
-      stored.identity = fmt::format("{}:{:016x}", engine.name, hash64(stored.bytes));
-    }
-    return stored;
   }
 
   // A signature's output that an engine computes keeps its tensor name through an identity of the original node's name.
@@ -284,7 +288,9 @@ class Exporter {
 
   // The library: functions that the written nodes still name, and the native segments.
   void write_functions() {
-    for (const BuiltSegment& segment : segments_) native_segments_.push_back(native_segment(*segment.plan));
+    for (const BuiltSegment& segment : segments_) {
+      if (!options_.remove_native_segments) native_segments_.push_back(native_segment(*segment.plan));
+    }
     std::set<std::string> named;
     std::vector<std::string> work;
     const auto name_function = [&](const std::string& name) {
@@ -366,7 +372,7 @@ class Exporter {
   // Engines become assets; an initializer hands each file to its resource, as TF-TRT does.
   void write_engines() {
     assets_ = meta_graph_.assets;
-    if (segments_.empty()) {
+    if (std::ranges::none_of(segments_, [](const BuiltSegment& segment) { return segment.bytes != nullptr; })) {
       init_op_ = module_.init ? meta_graph_.init_op() : std::string();
       return;
     }
@@ -376,8 +382,8 @@ class Exporter {
     if (module_.init != nullptr) init.inputs.push_back("^" + meta_graph_.init_op());
     std::set<std::string> written;
     for (const BuiltSegment& segment : segments_) {
-      const std::string& name = segment.engine->name;
-      if (!written.insert(name).second) continue;
+      const std::string& name = segment.engine;
+      if (segment.bytes == nullptr || !written.insert(name).second) continue;
       const std::string file = kAssetPrefix + name;
       saved::NodeDef path;
       path.name = unique_name(name + "_file");
@@ -387,7 +393,7 @@ class Exporter {
       saved::NodeDef handle;
       handle.name = unique_name(name + "_handle");
       handle.op = "CreateTRTResourceHandle";
-      saved::set_attr(handle.attrs, "resource_name", AttrValue::of(stored(*segment.engine).identity));
+      saved::set_attr(handle.attrs, "resource_name", AttrValue::of(segment.identity));
       saved::NodeDef load;
       load.name = unique_name(name + "_load");
       load.op = "InitializeTRTResource";
@@ -398,7 +404,7 @@ class Exporter {
       asset.tensor_name = path.name + ":0";
       asset.filename = file;
       assets_.push_back(std::move(asset));
-      const std::string* bytes = &stored(*segment.engine).bytes;
+      const std::string* bytes = segment.bytes;
       contents_.push_back({file, [bytes](FileWriter& writer) { writer.append(*bytes); }});
       nodes_.push_back(std::move(path));
       nodes_.push_back(std::move(handle));
@@ -437,7 +443,7 @@ class Exporter {
   const ExportOptions& options_;
   const SegmentIndex index_;
   std::map<std::string, std::string> new_names_;  // of changed functions, by their original name
-  mutable std::map<std::string, Stored> stored_;  // by the engine's name
+  bool in_graph_ = false;  // the result is a GraphDef, which has no files
   std::vector<saved::NodeDef> nodes_;
   std::vector<saved::FunctionDef> native_segments_;
   std::vector<saved::FunctionDef> changed_functions_;
@@ -448,6 +454,13 @@ class Exporter {
 };
 
 }  // namespace
+
+std::string identity_of(const std::string& engine, const std::string& bytes) { return fmt::format("{}:{:016x}", engine, hash64(bytes)); }
+
+std::string export_graph(const saved::Model& model, const ir::Module& module, const partition::Partition& partition,
+                         const std::vector<BuiltSegment>& segments, const ExportOptions& options) {
+  return Exporter(model, module, partition, segments, options).graph();
+}
 
 saved::WriteReport export_model(const saved::Model& model, const ir::Module& module, const partition::Partition& partition,
                                 const std::vector<BuiltSegment>& segments, const std::filesystem::path& output, const ExportOptions& options) {

@@ -10,6 +10,7 @@
 
 #include "base/verdict.h"
 #include "tensor/partial_shape.h"
+#include "tenon/engine.h"
 #include "tenon/tensor.h"
 
 namespace tenon::plan {
@@ -33,10 +34,8 @@ struct Binding {
   bool operator==(const Binding&) const = default;
 };
 
-// A range of shapes that the engine serves, and the shapes it was tuned for; one PartialShape per input.
-struct Entry {
-  std::vector<PartialShape> min, opt, max;  // empty: unlimited
-};
+// A range of shapes that the engine serves, and the shapes it was tuned for. One without bounds serves every shape.
+using Entry = ShapeProfile;
 
 // Bytes under a name. They belong to `owner` (a mapped file, a string) and are never copied.
 struct Section {
@@ -66,7 +65,7 @@ class Engine {
 };
 
 // The format's version; a reader accepts only its own.
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;
 
 // The file's bytes: the same engine gives the same bytes.
 std::string serialize(const Engine& engine);

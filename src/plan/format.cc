@@ -10,6 +10,8 @@
 #include "plan/bytes.h"
 #include "plan/engine.h"
 
+#include <algorithm>
+
 namespace tenon::plan {
 namespace {
 
@@ -50,15 +52,23 @@ PartialShape read_shape(ByteReader& in) {
   return PartialShape(std::move(dims));
 }
 
-void write_shapes(ByteWriter& out, const std::vector<PartialShape>& shapes) {
-  out.count(shapes.size());
-  for (const PartialShape& shape : shapes) write_shape(out, shape);
+using Bounds = std::vector<std::vector<std::int64_t>>;
+
+void write_bounds(ByteWriter& out, const Bounds& bounds) {
+  out.count(bounds.size());
+  for (const std::vector<std::int64_t>& one : bounds) {
+    out.count(one.size());
+    for (const std::int64_t value : one) out.number(value);
+  }
 }
 
-std::vector<PartialShape> read_shapes(ByteReader& in) {
-  std::vector<PartialShape> shapes(in.count(4));
-  for (PartialShape& shape : shapes) shape = read_shape(in);
-  return shapes;
+Bounds read_bounds(ByteReader& in) {
+  Bounds bounds(in.count(8));
+  for (std::vector<std::int64_t>& one : bounds) {
+    one.resize(in.count(8));
+    for (std::int64_t& value : one) value = in.number<std::int64_t>();
+  }
+  return bounds;
 }
 
 void write_bindings(ByteWriter& out, const std::vector<Binding>& bindings) {
@@ -92,11 +102,25 @@ std::string meta_of(const Engine& engine) {
   write_bindings(out, engine.outputs);
   out.count(engine.entries.size());
   for (const Entry& entry : engine.entries) {
-    write_shapes(out, entry.min);
-    write_shapes(out, entry.opt);
-    write_shapes(out, entry.max);
+    for (const Bounds* bounds : {&entry.min, &entry.opt, &entry.max, &entry.min_values, &entry.opt_values, &entry.max_values}) {
+      write_bounds(out, *bounds);
+    }
   }
   return out.take();
+}
+
+bool alike(const Bounds& a, const Bounds& b) {
+  return std::ranges::equal(a, b, [](const auto& x, const auto& y) { return x.size() == y.size(); });
+}
+
+void read_entry(ByteReader& in, Entry& entry, std::size_t inputs) {
+  for (Bounds* bounds : {&entry.min, &entry.opt, &entry.max, &entry.min_values, &entry.opt_values, &entry.max_values}) {
+    *bounds = read_bounds(in);
+  }
+  const bool fits = (entry.min.empty() || entry.min.size() == inputs) && entry.min_values.size() <= inputs &&
+                    alike(entry.min, entry.opt) && alike(entry.min, entry.max) && alike(entry.min_values, entry.opt_values) &&
+                    alike(entry.min_values, entry.max_values);
+  if (!fits) fail(ErrorCode::kIncompatiblePlan, "plan: the bounds of an entry do not fit the engine's {} inputs or each other", inputs);
 }
 
 void read_meta(std::string_view bytes, Engine& engine) {
@@ -109,12 +133,8 @@ void read_meta(std::string_view bytes, Engine& engine) {
   }
   engine.inputs = read_bindings(in);
   engine.outputs = read_bindings(in);
-  engine.entries.resize(in.count(24));
-  for (Entry& entry : engine.entries) {
-    entry.min = read_shapes(in);
-    entry.opt = read_shapes(in);
-    entry.max = read_shapes(in);
-  }
+  engine.entries.resize(in.count(48));
+  for (Entry& entry : engine.entries) read_entry(in, entry, engine.inputs.size());
   if (!in.at_end()) fail(ErrorCode::kIncompatiblePlan, "plan: bytes are left after the engine's fields");
 }
 

@@ -9,8 +9,16 @@ namespace tenon::runtime {
 EngineKernel::EngineKernel(std::string name, ir::FunctionRef native_segment, std::shared_ptr<Executable> executable)
     : name_(std::move(name)), native_segment_(std::move(native_segment)), executable_(std::move(executable)) {}
 
+EngineKernel::EngineKernel(std::string name, ir::FunctionRef native_segment, std::shared_ptr<EngineCache> cache, bool allow_build,
+                           std::unique_ptr<SegmentSource> source)
+    : name_(std::move(name)),
+      native_segment_(std::move(native_segment)),
+      cache_(std::move(cache)),
+      allow_build_(allow_build),
+      source_(std::move(source)) {}
+
 void EngineKernel::run(ir::EvalContext& ctx) {
-  if (!executable_) {
+  if (!executable_ && !cache_) {
     run_native(ctx);
     return;
   }
@@ -23,6 +31,7 @@ void EngineKernel::run(ir::EvalContext& ctx) {
   for (std::size_t i = 0; i < count; ++i) views[i] = TensorView::of(ctx.input(static_cast<int>(i)));
   try {
     TensorAllocator outputs(std::span<Tensor>(&ctx.output(0), static_cast<std::size_t>(ctx.num_outputs())));
+    if (cache_) return run_by_rules(ctx, {views, count}, outputs);
     if (profiling_.load(std::memory_order_relaxed)) {
       add_layers(executable_->profile({views, count}, outputs));
     } else {
@@ -34,6 +43,22 @@ void EngineKernel::run(ir::EvalContext& ctx) {
     remember_reason(error.what());
     run_native(ctx);
   }
+}
+
+void EngineKernel::run_by_rules(ir::EvalContext& ctx, std::span<const TensorView> views, OutputAllocator& outputs) {
+  std::vector<LayerTime> layers;
+  const bool profiling = profiling_.load(std::memory_order_relaxed);
+  const EngineCall call = cache_->run(views, outputs, allow_build_, source_.get(), profiling ? &layers : nullptr);
+  if (call.ran) {
+    if (profiling) add_layers(std::move(layers));
+    calls_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (call.native_refusable && !native_segments_allowed()) {
+    fail(ErrorCode::kAborted, "{}: User disallowed engine native segment execution. ({})", ctx.node().describe(), call.reason);
+  }
+  remember_reason(call.reason.c_str());
+  run_native(ctx);
 }
 
 void EngineKernel::run_native(ir::EvalContext& ctx) {

@@ -17,7 +17,7 @@ Engine sample() {
   engine.stamp = {"cpu", "some device", "avx512", "lib 1", "build 2"};
   engine.inputs = {{"x", DataType::kFloat32, {Dim::symbol(0), 3}}, {"any", DataType::kInt32, {}}};
   engine.outputs = {{"y:0", DataType::kFloat32, {Dim::symbol(0), 7}}};
-  engine.entries.push_back({{{1, 3}}, {{2, 3}}, {{8, 3}}});
+  engine.entries.push_back({{{1, 3}}, {{2, 3}}, {{8, 3}}, {}, {}, {}});
   engine.add_section("graph", std::string("some graph"));
   engine.add_section("weights", std::string(10000, 'w'));
   engine.add_section("empty", std::string());

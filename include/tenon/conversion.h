@@ -29,6 +29,7 @@ struct ConversionOptions {
   bool freeze = true;                              // false: variables are inputs of the graph's nodes still, not constants
   int maximum_engines = 0;                         // the largest are kept; 0: all
   int graph_number = 0;                            // the first number of names
+  int threads = 0;                                 // as EngineAttributes.threads
   std::function<void(std::string_view, double)> progress;
 };
 

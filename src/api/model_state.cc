@@ -1,5 +1,6 @@
 #include "api/model_state.h"
 
+#include "base/file.h"
 #include "ops/registry.h"
 #include "runtime/checkpoint.h"
 #include "savedmodel/captured_variables.h"
@@ -7,7 +8,10 @@
 namespace tenon::api {
 
 OpenModel::OpenModel(const std::string& path, const std::vector<std::string>& tags, const importer::ImportOptions& options)
-    : model_(saved::load(path)), meta_graph_(&model_.meta_graph(tags)) {
+    : OpenModel(saved::load(path), tags, options) {}
+
+OpenModel::OpenModel(saved::Model model, const std::vector<std::string>& tags, const importer::ImportOptions& options)
+    : model_(std::move(model)), meta_graph_(&model_.meta_graph(tags)) {
   module_ = importer::import_module(model_, *meta_graph_, options);
   const auto prefix = model_.variables_prefix();
   if (!prefix.empty()) bundle_ = saved::Bundle::open(prefix);
@@ -47,6 +51,11 @@ void OpenModel::bind_assets() {
     node->outputs[0] = {DataType::kString, Shape{}};
     module_->main->replace_uses(asset.value, node->output());
   }
+}
+
+std::string OpenModel::checkpoint_fingerprint() const {
+  const auto prefix = model_.variables_prefix();
+  return prefix.empty() ? std::string() : read_file(prefix.string() + ".index");
 }
 
 Tensor OpenModel::stored_variable(const std::string& name) const {

@@ -19,10 +19,15 @@ class OpenModel {
   // Loads, imports, and plans what of the checkpoint goes where. Throws as saved::load and import_module do.
   OpenModel(const std::string& path, const std::vector<std::string>& tags, const importer::ImportOptions& options);
 
+  // The same for a model in memory.
+  OpenModel(saved::Model model, const std::vector<std::string>& tags, const importer::ImportOptions& options);
+
   const saved::Model& file() const { return model_; }
   const saved::MetaGraph& meta_graph() const { return *meta_graph_; }
   ir::Module& module() { return *module_; }
   const ir::Module& module() const { return *module_; }
+  // What the checkpoint's index holds, checksums of all values among it; empty without one.
+  std::string checkpoint_fingerprint() const;
   // Names the files of assets where the graph has their tensors. For running; exporters use a module without this.
   void bind_assets();
   // Reads the whole checkpoint and holds it against its checksums; throws kInvalidModel. Running reads only what it needs.

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "build/measure.h"
+#include "build/native_report.h"
 #include "build/work.h"
 #include "export/export.h"
 #include "ops/inference.h"
@@ -41,7 +42,10 @@ class Converter {
     const auto start = std::chrono::steady_clock::now();
     check_output(output);
     load_timing_cache();
-    partition::PartitionOptions partition_options{precision_, options_.minimum_segment_size, options_.op_denylist};
+    partition::PartitionOptions partition_options;
+    partition_options.precision = precision_;
+    partition_options.minimum_segment_size = options_.minimum_segment_size;
+    partition_options.op_denylist = options_.op_denylist;
     step("partitioning", 0.01);
     const partition::KnownArguments known = partition::known_arguments(input_.module, partition::frozen_variables(input_.module));
     partition::infer_functions(input_.module, known);
@@ -304,23 +308,9 @@ class Converter {
   }
 
   void report_natives() {
-    std::map<std::pair<std::string, std::string>, std::vector<std::string>> groups;
     count_native_flops(*input_.module.main);
     for (const ir::Graph* function : partition_.functions) count_native_flops(*function);
-    for (const ir::Node* node : partition_.needed) {
-      const auto reason = partition_.native_reasons.find(node);
-      if (reason == partition_.native_reasons.end()) continue;
-      const std::string& op = node->origin.op_type;
-      if (op == "Placeholder" || op == "VarHandleOp" || op == "NoOp" || op == "Identity" || op == "IdentityN" || node->is("parameter")) continue;
-      groups[{op, reason->second}].push_back(node->name);
-    }
-    for (auto& [key, nodes] : groups) {
-      std::sort(nodes.begin(), nodes.end());
-      report_.native_nodes += static_cast<int>(nodes.size());
-      report_.native.push_back({key.first, key.second, std::move(nodes)});
-    }
-    std::stable_sort(report_.native.begin(), report_.native.end(),
-                     [](const NativeReport& a, const NativeReport& b) { return a.nodes.size() > b.nodes.size(); });
+    add_native_nodes(partition_, report_);
     for (const EngineReport& engine : report_.engines) {
       report_.converted_nodes += engine.nodes;
       report_.engine_flops += engine.flops;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "ops/registry.h"
 #include "ops/tensorflow_ops.h"
+#include "partition/batch.h"
 #include "partition/group_graph.h"
 
 namespace tenon::partition {
@@ -35,7 +36,7 @@ struct Shared {
   std::string free_name() {
     std::string name;
     do {
-      name = fmt::format("TRTEngineOp_000_{:03}", next_name++);
+      name = fmt::format("TRTEngineOp_{:03}_{:03}", options.graph_number, next_name++);
     } while (taken_names.contains(name));
     return name;
   }
@@ -238,6 +239,7 @@ class Partitioner {
 
   void classify() {
     const std::set<std::string> denied(options_.op_denylist.begin(), options_.op_denylist.end());
+    const std::set<std::string> denied_nodes(options_.node_denylist.begin(), options_.node_denylist.end());
     find_loops(denied);
     for (ir::Node* node : order_) {
       if (!denied.contains(node->origin.op_type) && derives_from_constants(*node)) {
@@ -245,7 +247,12 @@ class Partitioner {
         continue;
       }
       if (wanted_ != nullptr && !(*wanted_)(*node)) continue;
-      std::string reason = why_native(*node, denied);
+      std::string reason = denied_nodes.contains(node->name) ? "the node is on the deny list" : why_native(*node, denied);
+      if (reason.empty() && options_.implicit_batch) {
+        const auto batch = batch_of(
+            *node, [&](const ir::Value& value) { return constant_.contains(value.node); }, reason);
+        if (batch) batch_[node] = *batch;
+      }
       if (reason.empty()) {
         candidate_.insert(node);
       } else {
@@ -295,9 +302,11 @@ class Partitioner {
     }
   }
 
-  // A node's level counts how often its longest path crosses from candidates to native nodes. Candidates of one level that are
-  // connected form a convex group: a path that leaves them through a native node arrives at a higher level. Control edges connect
-  // too, else two groups could wait for each other.
+  bool same_batch(const ir::Node* a, const ir::Node* b) const { return !options_.implicit_batch || batch_.at(a) == batch_.at(b); }
+
+  // A node's level counts how often its longest path crosses from candidates to native nodes, or to candidates that must not be
+  // with them. Candidates of one level that are connected form a convex group: a path that leaves them arrives at a higher level.
+  // Control edges connect too, else two groups could wait for each other.
   void group_by_level() {
     std::vector<int> level(order_.size(), 0);
     for (std::size_t i = 0; i < order_.size(); ++i) {
@@ -309,8 +318,9 @@ class Partitioner {
         const bool from_candidate = candidate_.contains(producer);
         groups_.add_edge(p, static_cast<int>(i));
         producers.emplace_back(p, from_candidate);
-        if (candidate && from_candidate && data) edges_.emplace_back(p, static_cast<int>(i));
-        level[i] = std::max(level[i], level[static_cast<std::size_t>(p)] + (!candidate && from_candidate ? 1 : 0));
+        const bool together = candidate && from_candidate && same_batch(producer, order_[i]);
+        if (together && data) edges_.emplace_back(p, static_cast<int>(i));
+        level[i] = std::max(level[i], level[static_cast<std::size_t>(p)] + (from_candidate && !together ? 1 : 0));
       });
       if (!candidate) continue;
       for (const auto& [p, from_candidate] : producers) {
@@ -425,6 +435,7 @@ class Partitioner {
   NodeSet fed_;
   NodeSet constant_;
   NodeSet candidate_;
+  std::unordered_map<const ir::Node*, Dim> batch_;  // of candidates, in implicit batch mode
   NodeSet loop_members_;
   std::unordered_map<const ir::Node*, std::string> loop_reasons_;
   std::unordered_set<ir::Value, ir::ValueHash> results_;  // what the graph gives to its caller
@@ -435,6 +446,18 @@ class Partitioner {
   GroupGraph groups_{0};
   std::vector<std::pair<int, int>> edges_;  // between candidates
 };
+
+// Leaves all but the largest segments native; of equal ones the first stays.
+void keep_largest(Partition& partition, int most) {
+  while (most > 0 && partition.segments.size() > static_cast<std::size_t>(most)) {
+    const auto size = [](const SegmentPlan& plan) { return plan.nodes.size() + plan.constants.size(); };
+    std::size_t smallest = 0;
+    for (std::size_t i = 0; i < partition.segments.size(); ++i) {
+      if (size(partition.segments[i]) <= size(partition.segments[smallest])) smallest = i;
+    }
+    dissolve(partition, smallest, fmt::format("there are more segments than the {} engines that TF_TRT_MAX_ALLOWED_ENGINES allows", most));
+  }
+}
 
 }  // namespace
 
@@ -456,6 +479,7 @@ Partition partition(const ir::Module& module, const Backend& backend, const Part
     }
   }
   result.functions.assign(graphs.begin() + 1, graphs.end());
+  keep_largest(result, options.maximum_engines);
   return result;
 }
 

@@ -1,0 +1,1 @@
+"""One module per family of graphs; each has CASES."""

@@ -1,0 +1,169 @@
+"""Converts and runs cases in a process of its own, with TensorFlow or without.
+
+Jobs come as pickles on standard input, answers go back on standard output; what anything prints goes to standard error.
+`python -m yardstick.worker tensorflow|plain`.
+"""
+import contextlib
+import os
+import sys
+import traceback
+
+import numpy as np
+
+from . import cases
+from .client import receive, send
+
+NATIVE = "TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION"
+tf = None
+
+
+@contextlib.contextmanager
+def environment(values):
+    """Sets variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def made_up(case, seed=12345):
+    """The feeds of a case: one dictionary per input set."""
+    rng = np.random.default_rng(seed)
+
+    def value(spec, shape):
+        if spec.dtype == "bool":
+            return rng.random(shape) < 0.5
+        return np.asarray((rng.random(shape) * (10 if spec.dtype.startswith("int") else 1))).astype(spec.dtype)
+    return [{f"input_{i}": value(spec, shape) for i, (spec, shape) in enumerate(zip(case.inputs, shapes))}
+            for shapes in case.shapes]
+
+
+def build_module(case, build):
+    """A module with the case's function under its signature."""
+    module = tf.Module()
+    if case.module is not None:
+        build = case.module(tf, module)
+    specs = [tf.TensorSpec(s.shape, s.dtype, name=f"input_{i}") for i, s in enumerate(case.inputs)]
+
+    def serve(*inputs):
+        outputs = build(tf, *inputs)
+        outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        return {f"output_{i}": output for i, output in enumerate(outputs)}
+    module.serve = tf.function(serve, input_signature=specs)
+    return module
+
+
+def as_arrays(outputs):
+    return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def call(function, feeds):
+    """Calls what a converter or a loader gave, with TensorFlow's tensors or with arrays."""
+    if tf is not None:
+        feeds = {name: tf.constant(value) for name, value in feeds.items()}
+    return as_arrays(function(**feeds))
+
+
+def graph_engines(graph_def):
+    """{engine: names of its nodes} of a GraphDef, engines in functions included."""
+    functions = {f.signature.name: f for f in graph_def.library.function}
+    nodes = list(graph_def.node) + [n for f in functions.values() for n in f.node_def]
+    segment = lambda node: functions[node.attr["segment_func"].func.name]
+    return {n.name: [inner.name for inner in segment(n).node_def] for n in nodes if n.op == "TRTEngineOp"}
+
+
+def record(name, folder):
+    """Writes the case's model, its feeds and TensorFlow's answers; names of groups that the graph lacks are an error."""
+    case = cases.all_cases()[name]
+    module = build_module(case, case.build)
+    path = os.path.join(folder, "model")
+    tf.saved_model.save(module, path, signatures=module.serve.get_concrete_function())
+    graph = module.serve.get_concrete_function().graph.as_graph_def()
+    known = {n.name for n in graph.node} | {n.name for f in graph.library.function for n in f.node_def}
+    missing = {n for groups in (case.implicit, case.dynamic) for group in groups or () for n in group} - known
+    if missing:
+        raise AssertionError(f"no such nodes in the graph: {sorted(missing)}")
+    if case.edit is not None:
+        case.edit(tf, path)
+    if case.reference is not None:
+        expected = build_module(case, case.reference).serve.get_concrete_function()
+    else:
+        expected = tf.saved_model.load(path).signatures["serving_default"]
+    feeds = made_up(case)
+    return {"path": path, "feeds": feeds, "expected": [call(expected, f) for f in feeds]}
+
+
+def convert(name, recorded, mode, folder, denied):
+    """Converts, builds where the mode says so, runs twice, saves; in TensorFlow also loads and runs. Answers with the
+    path and the outputs of each stage."""
+    from tenon import trt_convert as trt
+    case = cases.all_cases()[name]
+    variables = {NATIVE: str(case.native), "TF_TRT_OP_DENYLIST": ",".join(denied), **case.environment}
+    with environment(variables):
+        options = {"minimum_segment_size": 2, "maximum_cached_engines": case.maximum_cached_engines}
+        if mode.startswith("dynamic-"):
+            options.update(use_dynamic_shape=True, dynamic_shape_profile_strategy=mode.split("-", 1)[1])
+        converter = trt.TrtGraphConverterV2(input_saved_model_dir=recorded["path"], **options)
+        function = converter.convert()
+        if mode != "implicit":
+            converter.build(lambda: (tuple(f.values()) for f in recorded["feeds"]))
+        stages = {"converted": [call(function, f) for f in recorded["feeds"]],
+                  "converted, second run": [call(function, f) for f in recorded["feeds"]]}
+        path = os.path.join(folder, "converted")
+        converter.save(path)
+        answer = {"path": path, "stages": stages}
+        if tf is not None:
+            loaded = tf.saved_model.load(path).signatures["serving_default"]
+            stages["saved and loaded"] = [call(loaded, f) for f in recorded["feeds"]]
+            answer["loaded_shapes"] = {name: t.shape for name, t in loaded.structured_outputs.items()}
+    return answer
+
+
+def engines(path):
+    """The engines of a written model."""
+    from tensorflow.core.protobuf import saved_model_pb2
+    model = saved_model_pb2.SavedModel()
+    with open(os.path.join(path, "saved_model.pb"), "rb") as file:
+        model.ParseFromString(file.read())
+    return graph_engines(model.meta_graphs[0].graph_def)
+
+
+def session(name, recorded, path):
+    """Runs a written model in Tenon alone: outputs and the engines' states."""
+    import tenon
+    case = cases.all_cases()[name]
+    with environment({NATIVE: str(case.native), **case.environment}):
+        model = tenon.Session(path)
+        outputs = [as_arrays(model.run(f)) for f in recorded["feeds"]]
+        return {"outputs": outputs, "engines": [tuple(e) for e in model.engines]}
+
+
+JOBS = {"record": record, "convert": convert, "engines": engines, "session": session}
+
+
+def main(kind):
+    global tf
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if kind == "tensorflow":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow
+        tf = tensorflow
+    while True:
+        job = receive(sys.stdin.buffer)
+        if job is None:
+            return
+        try:
+            answer = (True, JOBS[job[0]](*job[1:]))
+            if kind == "plain" and "tensorflow" in sys.modules:
+                raise AssertionError("tensorflow was imported where it must not be needed")
+        except BaseException:  # pylint: disable=broad-except
+            answer = (False, traceback.format_exc())
+        send(answers, answer)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

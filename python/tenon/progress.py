@@ -1,6 +1,7 @@
 """Visible progress of long steps: a bar on a terminal or in a notebook, plain lines elsewhere."""
 import math
 import os
+import shutil
 import sys
 import threading
 import time
@@ -95,11 +96,14 @@ class _Rich:
 
 class _Tqdm:
     def __init__(self, description, stream, notebook):
+        size = {}
         if notebook and _has_widgets():
             from tqdm.notebook import tqdm
         else:
             from tqdm import tqdm
-        self._bar = tqdm(desc=description, total=1.0, file=stream, dynamic_ncols=True,
+            columns, rows = shutil.get_terminal_size()  # of a terminal that does not know its size, too
+            size = {"ncols": columns, "nrows": rows}
+        self._bar = tqdm(desc=description, total=1.0, file=stream, **size,
                          bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
 
     def update(self, fraction, text):

@@ -2,11 +2,13 @@
 import json
 import math
 
+from .report_page import render, write_whole
 from .text import printable, table
 
 _SHOWN_REASONS = 20
 _SHOWN_LAYERS = 10
-_LAYER_FIELDS = {"node": ("node", "name"), "op": ("op", "op_type"), "kernel": ("kernel",), "shape": ("shape",), "engine": ("engine",)}
+_LAYER_FIELDS = {"node": ("node", "name"), "op": ("op", "op_type"), "kernel": ("kernel",), "shape": ("shape",),
+                 "engine": ("engine",)}
 _QUIET_OPS = {"Const", "ReadVariableOp", "Identity"}  # not worth a place in a line of text
 
 
@@ -127,6 +129,11 @@ class ConversionReport(dict):
     def to_json(self):
         """Everything as JSON text: the report's fields, and `nodes` and `layers` where there are some."""
         return json.dumps(self._everything(), indent=2)
+
+    def save_html(self, path, title="Conversion report"):
+        """Writes the report as one HTML page that needs nothing else, no network either: the graph, coloured by engine, its nodes with
+        reasons and times, and the tables, with a search over all. Raises IoError; then the file is as it was."""
+        write_whole(path, render(self, title))
 
     def _everything(self):
         more = {"nodes": self.nodes, "layers": self._layers}

@@ -46,7 +46,7 @@ done
 echo "-- pip install"
 /usr/bin/python3 -m venv "$work/venv"
 # Python's own name for the compiler would miss what the build before left in ccache.
-CC=/usr/bin/cc CXX=/usr/bin/c++ quietly "$venv/bin/pip" wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w "$work/wheel" .
+CC=/usr/bin/cc CXX=/usr/bin/c++ quietly "$venv/bin/pip" wheel -q --disable-pip-version-check --no-build-isolation --no-deps -C cmake.define.TENON_WERROR=ON -w "$work/wheel" .
 ls -sh "$work/wheel"
 quietly "$work/venv/bin/pip" install -q --disable-pip-version-check "$work"/wheel/*.whl
 (cd "$work" && "$work/venv/bin/python" "$OLDPWD/examples/digits/evaluate.py" "$model" "$work/converted")

@@ -21,7 +21,7 @@ from .errors import Error, NotFound, Unsupported
 
 __all__ = ["load", "library_path", "build_foreign_engines"]
 
-_PACKAGE = pathlib.Path(__file__).resolve().parent
+_PACKAGE = pathlib.Path(_native.__file__).resolve().parent
 _NAME = "libtenon_tf.so"
 _lock = threading.RLock()
 _path = None     # of the compiled plug-in

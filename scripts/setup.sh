@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing need (Debian 12, root): packages by apt, a venv by pip. Idempotent.
 # usage: scripts/setup.sh [runtime|test|bench|train|fuzz]...   lanes: which requirements/*.txt go into the venv besides build.txt
-#   and runtime.txt; fuzz adds clang. TENON_VENV names another venv than .venv.
+#   and runtime.txt; fuzz adds clang, test Chromium. TENON_VENV names another venv than .venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,7 @@ packages=(g++ cmake ninja-build ccache python3 python3-dev python3-venv pkg-conf
   libre2-dev libfarmhash-dev libjpeg62-turbo-dev libutfcpp-dev libeigen3-dev libgtest-dev libbenchmark-dev)
 for lane in "$@"; do
   [ "$lane" = fuzz ] && packages+=(clang-14 libclang-rt-14-dev)
+  [ "$lane" = test ] && packages+=(chromium)  # the report's page is tested in it
 done
 missing=()
 for package in "${packages[@]}"; do

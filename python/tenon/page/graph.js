@@ -5,7 +5,7 @@ const HOME_SCALE = 0.8;
 const READABLE = 0.4;  // scale below which boxes have no text
 const canvas = document.getElementById("canvas"), context = canvas.getContext("2d");
 const view = {scale: 1, x: 0, y: 0};  // the world's point at the canvas' top left corner, and pixels per unit
-const graph = {tree: null, open: new Set(), boxes: [], boxOf: null, edges: [], place: null, mode: "engine", constants: false};
+const graph = {tree: null, groups: new Map(), open: new Set(), boxes: [], boxOf: null, edges: [], place: null, mode: "engine", constants: false};
 let matching = null;    // Uint8Array per node while there is a search
 let selection = null;   // {node} or {group: key}
 let onSelect = () => {};
@@ -48,6 +48,7 @@ function isNativeBox(box) { return box.node ? box.node.engine < 0 : box.group.co
 // Makes the tree again (another grouping), or only the boxes (groups opened or closed).
 function rebuildTree() {
   graph.tree = buildTree(graph.mode, nodes.filter((node) => graph.constants || !isConstant(node)));
+  graph.groups = new Map(allGroups(graph.tree).map((group) => [group.key, group]));
   graph.open = openAtFirst(graph.tree);
   rebuildBoxes();
 }
@@ -75,8 +76,8 @@ function setOpen(keys) {
 function openGroup(group) {
   graph.open.add(group.key);
   rebuildBoxes();
-  const inside = group.members.length ? graph.boxOf[group.members[0]] : -1;
-  if (inside >= 0) centre(inside, true);
+  select({group: group.key});
+  centre(graph.boxOf[group.members[0]], true);
 }
 
 function closeGroup(key) {

@@ -63,15 +63,15 @@ function groupDetails(group) {
   return [element("h3", {}, group.label), list([
     ["Kind", group.engine >= 0 ? "engine" : "name scope"], ["Nodes", String(group.members.length)], ["Runs in", where],
     ["Ops", counted(ops)], ["Time", group.ms ? `${formatMs(group.ms)} ms` : ""]]),
-  element("div", {class: "actions"}, element("button", {type: "button", onclick: () => openGroup(group)}, `Open ${group.label}`)),
-  groupActions(groupsAround(group.parent))];
+  graph.open.has(group.key) ? groupActions(groupsAround(group)) : element("div", {class: "actions"},
+    element("button", {type: "button", onclick: () => openGroup(group)}, `Open ${group.label}`), groupActions(groupsAround(group.parent)))];
 }
 
 function showDetails() {
-  const index = selectedBox(), box = graph.boxes[index];
-  if (!box) details.replaceChildren(element("p", {class: "hint"}, "Click a node to see its op, its engine or why it is native, and its time."));
-  else if (selection.node) details.replaceChildren(...nodeDetails(selection.node, box.parent));
-  else details.replaceChildren(...groupDetails(box.group));
+  const box = graph.boxes[selectedBox()], group = selection && selection.group && graph.groups.get(selection.group);
+  if (group) details.replaceChildren(...groupDetails(group));
+  else if (box) details.replaceChildren(...nodeDetails(selection.node, box.parent));
+  else details.replaceChildren(element("p", {class: "hint"}, "Click a node to see its op, its engine or why it is native, and its time."));
   for (const row of document.querySelectorAll("tr[data-node]")) markRow(row);
 }
 onSelect = showDetails;
@@ -146,8 +146,7 @@ document.addEventListener("keydown", (event) => {
 function middle() { return [canvas.clientWidth / 2, canvas.clientHeight / 2]; }
 function relayout(change) {
   change();
-  if (selectedBox() < 0) select(null);
-  else showDetails();
+  showDetails();
   home();
 }
 const tools = {

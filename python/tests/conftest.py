@@ -1,6 +1,7 @@
 """Models and the command, for all tests. Models are small ones written here as text, and the trained one of examples/digits."""
 import os
 import pathlib
+import pty
 import subprocess
 
 import pytest
@@ -14,6 +15,14 @@ def tenon_command(*arguments, timeout=120, **more):
     """Runs the command and returns the finished process (returncode, stdout, stderr as text)."""
     return subprocess.run([TENON, *map(str, arguments)], **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}, text=True,
                           timeout=timeout, check=False)
+
+
+def open_terminal():
+    """Both ends of a pseudo terminal; skips the test on a system that has none (no /dev/pts)."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        pytest.skip(f"this system has no pseudo terminals: {error}")
 
 
 def _node(name, op, inputs=(), **attributes):

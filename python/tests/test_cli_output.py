@@ -1,7 +1,6 @@
 """Where the command writes: full disks, folders that cannot be written, closed output, progress, and one JSON document alone."""
 import json
 import os
-import pty
 import resource
 import shlex
 import shutil
@@ -11,7 +10,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from conftest import DIGITS, TENON, tenon_command
+from conftest import DIGITS, TENON, open_terminal, tenon_command
 
 
 def limited(size):
@@ -197,7 +196,7 @@ def test_progress_is_lines_where_there_is_no_terminal(tmp_path):
 
 
 def test_progress_is_a_bar_on_a_terminal(tmp_path):
-    ours, theirs = pty.openpty()
+    ours, theirs = open_terminal()
     process = subprocess.Popen([TENON, "convert", "--saved-model-dir", DIGITS / "model", "--output-dir", tmp_path / "out", "--min-gain", "0"],
                                stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)

@@ -1,11 +1,11 @@
 """Progress of long steps: a bar on a terminal, lines elsewhere, and a clean terminal whatever happens."""
 import io
 import os
-import pty
 import subprocess
 import sys
 
 import pytest
+from conftest import open_terminal
 
 from tenon import progress as progress_module
 from tenon.progress import progress
@@ -31,7 +31,7 @@ BARS = {"rich": [], "tqdm": ["rich"]}
 
 def on_terminal(end, hidden, **environment):
     """What a script writes to a terminal, where `hidden` packages are not installed."""
-    leader, follower = pty.openpty()
+    leader, follower = open_terminal()
     process = subprocess.Popen([sys.executable, "-c", STEPS, end, *hidden], stdin=follower, stdout=follower, stderr=follower,
                                env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": os.pathsep.join(sys.path), **environment})
     os.close(follower)

@@ -11,6 +11,7 @@
 #include "base/environment.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "plan/engine.h"
 
 namespace tenon {
@@ -90,21 +91,28 @@ struct EngineResource::State {
   std::unique_ptr<api::FunctionModel> function;  // that run_natively() used last
   std::string function_name;
 
+  // Bytes of another content than the identity's, or damaged ones, are no engine of this resource.
+  void restore(std::string_view stored, std::shared_ptr<const void> owner) {
+    if (stored.empty()) return;
+    const bool whole = identity.ends_with(fmt::format(":{:016x}", hash64(stored)));
+    plan::Engine engine = plan::parse(stored, std::move(owner), whole ? plan::Checksums::kKnownWhole : plan::Checksums::kVerify);
+    if (!whole) fail(ErrorCode::kIncompatiblePlan, "the file holds another engine (\"{}\") than the model's", engine.name);
+    NoWeights weights;
+    cache->restore(std::move(engine), weights);
+  }
+
   void read_stored() {
     if (!unread.load(std::memory_order_acquire)) return;
     const std::lock_guard lock(stored_mutex);
     if (!unread.load(std::memory_order_relaxed)) return;
     try {
-      NoWeights weights;
-      plan::Engine engine;
       if (!file.empty()) {
         const auto mapped = MappedFile::open(file);
-        if (!mapped->bytes().empty()) engine = plan::parse(mapped->bytes(), mapped);
-      } else if (!bytes.empty()) {
+        restore(mapped->bytes(), mapped);
+      } else {
         const auto kept = std::make_shared<std::string>(std::move(bytes));
-        engine = plan::parse(*kept, kept);
+        restore(*kept, kept);
       }
-      if (!engine.sections().empty()) cache->restore(std::move(engine), weights);
     } catch (const std::exception& error) {
       write_log(fmt::format("{}: the stored engine is not used: {}", cache->attributes().name, error.what()), nullptr);
     }

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 
+#include "bindings.h"
 #include "tenon/convert.h"
 #include "tenon/session.h"
 #include "tenon/version.h"
@@ -30,8 +31,10 @@ std::shared_ptr<const void> keep_object(nb::handle object) {
           }};
 }
 
-// An array as the Python side hands it over: (dtype name, shape, address, object that owns the memory), or for strings
-// ("string", shape, list of bytes, None).
+}  // namespace
+
+namespace tenon_python {
+
 Tensor to_tensor(const nb::tuple& array) {
   const DataType dtype = tenon::dtype_from_name(nb::cast<std::string>(array[0]));
   const tenon::Shape shape(nb::cast<std::vector<std::int64_t>>(array[1]));
@@ -49,7 +52,6 @@ Tensor to_tensor(const nb::tuple& array) {
   return Tensor::borrow(dtype, shape, reinterpret_cast<void*>(nb::cast<std::uintptr_t>(array[2])), keep_object(array[3]));
 }
 
-// The inverse: (dtype name, shape, uint8 array that owns the tensor), or ("string", shape, list of bytes).
 nb::tuple to_python(const Tensor& tensor) {
   const std::string dtype(tenon::dtype_name(tensor.dtype()));
   if (tensor.dtype() == DataType::kString) {
@@ -66,6 +68,13 @@ nb::tuple to_python(const Tensor& tensor) {
   return nb::make_tuple(dtype, tensor.shape().dims(),
                         nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(kept->data(), {bytes}, owner));
 }
+
+}  // namespace tenon_python
+
+namespace {
+
+using tenon_python::to_python;
+using tenon_python::to_tensor;
 
 struct Plain {
   nb::dlpack::dtype_code code;
@@ -211,6 +220,7 @@ NB_MODULE(_native, module) {
   });
   module.def("version", &tenon::version);
   module.def("convert", &convert);
+  tenon_python::register_conversion(module);
   nb::class_<tenon::Session>(module, "Session")
       .def("__init__",
            [](tenon::Session* self, const std::string& path, const std::string& signature_key, const std::vector<std::string>& tags,

@@ -40,13 +40,17 @@ class Cancelled(Error):
     """The work was interrupted."""
 
 
+class Aborted(Error):
+    """A part of the model was to run natively, and TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION refuses that."""
+
+
 class InternalError(Error):
     """A defect of Tenon; please report it."""
 
 
 _CLASSES = {
     "invalid_argument": InvalidArgument, "invalid_model": InvalidModel, "not_found": NotFound, "unsupported": Unsupported,
-    "incompatible_plan": IncompatiblePlan, "io": IoError, "out_of_memory": OutOfMemory, "cancelled": Cancelled,
+    "incompatible_plan": IncompatiblePlan, "io": IoError, "out_of_memory": OutOfMemory, "cancelled": Cancelled, "aborted": Aborted,
 }
 
 _native.set_error_factory(lambda code, message: _CLASSES.get(code, InternalError)(message))

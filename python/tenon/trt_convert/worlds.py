@@ -1,0 +1,56 @@
+"""The two worlds that a converted model may run in: TensorFlow's tensors, or arrays without TensorFlow.
+
+Both are modules with the functions executing_eagerly(), requested_device(), arguments(item), load(folder, ...), finish(folder, ...).
+"""
+import os
+import sys
+
+
+def wants_tensorflow():
+    """TensorFlow is used if and only if this process has imported it, or TENON_TENSORFLOW=1 says so."""
+    return "tensorflow" in sys.modules or os.environ.get("TENON_TENSORFLOW") == "1"
+
+
+def current():
+    """The world of this moment."""
+    if wants_tensorflow():
+        from . import world_tensorflow
+        return world_tensorflow
+    from . import world_arrays
+    return world_arrays
+
+
+def split(item, convert):
+    """(positional, keyword) arguments of what an input function yields: a tensor, a list or tuple of them, or a dictionary.
+
+    Raises RuntimeError for what `convert` cannot make a tensor of."""
+    try:
+        if isinstance(item, dict):
+            return [], {name: convert(value) for name, value in item.items()}
+        return [convert(value) for value in (item if isinstance(item, (list, tuple)) else [item])], {}
+    except Exception as error:
+        raise RuntimeError(f"Failed to convert input to tensor. The input function must yield tensors, lists or tuples of them, or "
+                           f"dictionaries, not {_shortened(item)}: {error}") from error
+
+
+def _shortened(item):
+    text = repr(item)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def bind(names, args, kwargs):
+    """The values for `names` in their order. Raises TypeError as a call of a function with these parameters would."""
+    signature = f"The converted function takes ({', '.join(names)})"
+    if len(args) > len(names):
+        raise TypeError(f"{signature}; it was given {len(args)} positional arguments")
+    values = dict(zip(names, args))
+    for name, value in kwargs.items():
+        if name not in names:
+            raise TypeError(f"{signature}; it got an unexpected keyword argument '{name}'")
+        if name in values:
+            raise TypeError(f"{signature}; it got two values for '{name}'")
+        values[name] = value
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise TypeError(f"{signature}; missing: {', '.join(missing)}")
+    return [values[name] for name in names]

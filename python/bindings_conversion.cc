@@ -231,14 +231,14 @@ void register_conversion(nb::module_& module) {
                   [](const std::string& folder, const nb::dict& given) {
                     const tenon::ConversionOptions options = conversion_options(given);
                     const nb::gil_scoped_release no_gil;
-                    return std::make_unique<Conversion>(Conversion::open(folder, options));
+                    return Conversion::open(folder, options);
                   })
       .def_static("open_graph",
                   [](const nb::bytes& graph_def, const std::vector<std::string>& outputs, const nb::dict& given) {
                     const tenon::ConversionOptions options = conversion_options(given);
                     const std::string content = from_bytes(graph_def);
                     const nb::gil_scoped_release no_gil;
-                    return std::make_unique<Conversion>(Conversion::open_graph(content, outputs, options));
+                    return Conversion::open_graph(content, outputs, options);
                   })
       .def("engines", &engines_of)
       .def("nodes", &nodes_of)

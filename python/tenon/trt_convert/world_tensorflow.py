@@ -35,6 +35,9 @@ class ConvertedFunction(wrap_function.WrappedFunction):
         self._tenon_names, self._tenon_kept = names, kept
         super().__init__(pruned.graph, variable_holder=pruned._variable_holder, are_keyword_args_also_positional=True)
         self._arg_keywords, self._num_positional_args = list(names), len(names)
+        # As the loaded original's signature has it.
+        self.graph.structured_outputs = {name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
+                                         for name, tensor in self.graph.structured_outputs.items()}
 
     def _call_impl(self, args, kwargs):
         values = worlds.bind(self._tenon_names, args, kwargs)
@@ -69,7 +72,8 @@ def load(folder, tags, key, threads, kept):
                          input_signature=((), {name: tf.TensorSpec(specs[name].shape, specs[name].dtype, name) for name in names}))
     for name, tensor in outputs.items():
         pruned.graph.structured_outputs[name].set_shape(tensor.shape)
-    if not os.path.isdir(os.path.join(folder.path, "assets")):
+    assets = os.path.join(folder.path, "assets")
+    if not os.path.isdir(assets) or not os.listdir(assets):
         folder.delete()  # nothing is read later than when it is loaded
     return ConvertedFunction(pruned, names, (model, folder, kept))
 

@@ -8,7 +8,7 @@ import sys
 
 def wants_tensorflow():
     """TensorFlow is used if and only if this process has imported it, or TENON_TENSORFLOW=1 says so."""
-    return "tensorflow" in sys.modules or os.environ.get("TENON_TENSORFLOW") == "1"
+    return sys.modules.get("tensorflow") is not None or os.environ.get("TENON_TENSORFLOW") == "1"
 
 
 def current():

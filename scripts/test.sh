@@ -64,7 +64,7 @@ address_sanitizer() {
 }
 
 thread_sanitizer() {
-  local programs=(base_test backend_test runtime_test cpu_test api_test)
+  local programs=(base_test backend_test runtime_test cpu_test api_test tfplugin_test)
   scripts/sanitized_build.sh tsan "${programs[@]}"
   for program in "${programs[@]}"; do TSAN_OPTIONS=halt_on_error=1 "build-tsan/$program" --gtest_brief=1 --gtest_filter=-LargeVariables.*; done
 }

@@ -1,5 +1,5 @@
-// Where stored engines lie, by identity. A model's initializer names the files; engine nodes ask when they are first called. Nodes
-// on other devices than the initializer's, whose resource managers do not know the file, ask the whole process.
+// Where stored engines lie, by identity. A model's initializer names the files; engine nodes ask when they are first called.
+// Nodes on other devices than the initializer's, whose resource managers do not know the file, ask the whole process.
 #pragma once
 
 #include <memory>

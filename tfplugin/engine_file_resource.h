@@ -1,5 +1,5 @@
-// What InitializeTRTResource leaves in TensorFlow's resource manager: which file an engine is in. The engine itself is held by the nodes
-// that use it, so that a model's end frees it although eager execution never deletes this.
+// What InitializeTRTResource leaves in TensorFlow's resource manager: which file an engine is in. The engine itself is held
+// by the nodes that use it, so that a model's end frees it although eager execution never deletes this.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// One engine node, apart from TensorFlow and from any device: decides at each call whether its engine answers, the native segment does,
-// or nobody may.
+// One engine node, apart from TensorFlow and from any device: decides at each call whether its engine answers, the native
+// segment does, or nobody may.
 #pragma once
 
 #include <functional>
@@ -70,8 +70,8 @@ class EngineNode {
 
   const NodeSettings settings_;
   std::mutex mutex_;
-  std::shared_ptr<EngineResource> resource_;           // from the first call that needs it on
-  std::shared_ptr<const SegmentFunction> native_;      // that run_natively() used, if it holds no variables
+  std::shared_ptr<EngineResource> resource_;       // from the first call that needs it on
+  std::shared_ptr<const SegmentFunction> native_;  // that run_natively() used, if it holds no variables
 };
 
 // "<name>:<hash of the function and all that it calls>", for nodes without an identity.

@@ -121,10 +121,11 @@ class EngineOp : public tensorflow::AsyncOpKernel {
     OP_REQUIRES_OK_ASYNC(context, status, done);
     if (answer.by == NodeAnswer::By::kEngine) return done();
     if (answer.by == NodeAnswer::By::kNothing) {
-      OP_REQUIRES_ASYNC(context, native_.exists(),
-                        absl::AbortedError(absl::StrCat(name(), ": the engine could not run (", answer.reason,
-                                                        ") and the model has no native segment: convert it again with native segments")),
-                        done);
+      OP_REQUIRES_ASYNC(
+          context, native_.exists(),
+          absl::AbortedError(absl::StrCat(name(), ": the engine could not run (", answer.reason,
+                                          ") and the model has no native segment: convert it again with native segments")),
+          done);
       context->CtxFailure(absl::AbortedError(absl::StrCat(kNativeRefused, " ", name(), ": ", answer.reason)));
       return done();
     }
@@ -165,12 +166,12 @@ class EngineOp : public tensorflow::AsyncOpKernel {
   // The native segment by TensorFlow; what TensorFlow has no kernels for, by Tenon.
   void run_natively(OpKernelContext* context, DoneCallback done) {
     if (refused_.load(std::memory_order_relaxed) && run_by_tenon(context).ok()) return done();
-    native_.run(context, [this, context, done = std::move(done)](const absl::Status& status, std::vector<tensorflow::Tensor> results) {
+    native_.run(context, [this, context, done = std::move(done)](const absl::Status& status,
+                                                                 std::vector<tensorflow::Tensor> results) {
       if (status.ok()) {
         for (std::size_t i = 0; i < results.size(); ++i) context->set_output(static_cast<int>(i), std::move(results[i]));
       } else if (is_refusal(status) && run_by_tenon(context).ok()) {
-        // Shapes may be refused at one call and taken at the next, missing kernels stay missing.
-        if (absl::IsUnimplemented(status) && !refused_.exchange(true)) {
+        if (!refused_.exchange(true)) {
           warn(name(), absl::StrCat("TensorFlow refuses the native segment (", status.message(), "), Tenon runs it"));
         }
       } else {
@@ -186,7 +187,8 @@ class EngineOp : public tensorflow::AsyncOpKernel {
       for (int i = 0; i < context->num_inputs(); ++i) inputs.push_back(borrow(context->input(i)));
       Host host(context, native_);
       const std::vector<Tensor> results = node_->run_natively(inputs, host);
-      if (static_cast<int>(results.size()) != context->num_outputs()) throw Error(ErrorCode::kInternal, "results are missing");
+      if (static_cast<int>(results.size()) != context->num_outputs())
+        throw Error(ErrorCode::kInternal, "results are missing");
       std::vector<tensorflow::Tensor> copies;
       for (const Tensor& result : results) copies.push_back(copy(result));
       for (std::size_t i = 0; i < copies.size(); ++i) context->set_output(static_cast<int>(i), std::move(copies[i]));
@@ -197,7 +199,8 @@ class EngineOp : public tensorflow::AsyncOpKernel {
   void explain(const std::string& reason) {
     if (explained_.exchange(true, std::memory_order_relaxed)) return;
     if (node_->settings().identity.empty()) {
-      warn(name(), "TF-TRT made it and it runs natively; convert the model again with Tenon, or set TENON_BUILD_FOREIGN_ENGINES=1");
+      warn(name(),
+           "TF-TRT made it and it runs natively; convert the model again with Tenon, or set TENON_BUILD_FOREIGN_ENGINES=1");
     } else if (node_->settings().collect_shapes != true) {
       warn(name(), "runs natively: " + reason);
     }

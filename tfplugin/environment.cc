@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include <cstdlib>
+#include <initializer_list>
 
 namespace tenon::tf {
 

@@ -53,7 +53,8 @@ absl::Status NativeSegment::instantiate(tensorflow::OpKernelContext* context, Ru
   options.allow_soft_placement = true;
   for (int i = 0; i < context->num_inputs(); ++i) options.input_devices.push_back(device_of_input(context, i, device));
   options.output_devices.assign(static_cast<std::size_t>(context->num_outputs()), device);
-  const absl::Status status = runtime->Instantiate(function_.name(), tensorflow::AttrSlice(&function_.attr()), options, handle);
+  const absl::Status status =
+      runtime->Instantiate(function_.name(), tensorflow::AttrSlice(&function_.attr()), options, handle);
   if (status.ok()) handles_.emplace(runtime, *handle);
   return status;
 }
@@ -83,7 +84,8 @@ void NativeSegment::run(tensorflow::OpKernelContext* context, Done done) {
 SegmentFunction NativeSegment::source(tensorflow::OpKernelContext* context) const {
   const tensorflow::FunctionLibraryDefinition* all = context->function_library()->GetFunctionLibraryDefinition();
   const tensorflow::FunctionDef* function = all->Find(function_.name());
-  if (function == nullptr) throw Error(ErrorCode::kNotFound, "the native segment \"" + function_.name() + "\" is not in the model");
+  if (function == nullptr)
+    throw Error(ErrorCode::kNotFound, "the native segment \"" + function_.name() + "\" is not in the model");
   tensorflow::FunctionDefLibrary library = all->ReachableDefinitions(*function).ToProto();
   auto& functions = *library.mutable_function();
   const auto name = [](const tensorflow::FunctionDef& one) -> const std::string& { return one.signature().name(); };

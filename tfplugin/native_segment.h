@@ -25,7 +25,8 @@ class NativeSegment {
   NativeSegment& operator=(const NativeSegment&) = delete;
 
   bool exists() const { return !function_.name().empty(); }
-  // Computes it on the kernel's inputs and calls `done`, on any thread. The first call on a function library makes the kernels.
+  // Computes it on the kernel's inputs and calls `done`, on any thread. The first call on a function library makes the
+  // kernels.
   void run(tensorflow::OpKernelContext* context, Done done);
 
   // The function and all that it reaches, with the values of the variables among the kernel's inputs. Throws Error.

@@ -1,5 +1,5 @@
-// The ops of converted models: TF-TRT's names, attributes and defaults, with more element types. Attributes of Tenon's own start with
-// an underscore, which TensorFlow takes without knowing them.
+// The ops of converted models: TF-TRT's names, attributes and defaults, with more element types. Attributes of Tenon's own
+// start with an underscore, which TensorFlow takes without knowing them.
 #include <vector>
 
 #include "tensorflow/core/framework/op.h"
@@ -20,8 +20,8 @@ absl::Status output_shapes(InferenceContext* context) {
     return absl::OkStatus();
   }
   if (static_cast<int>(shapes.size()) != context->num_outputs()) {
-    return absl::InvalidArgumentError(absl::StrCat("output_shapes: one per output wanted (", context->num_outputs(), "), found ",
-                                                   shapes.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("output_shapes: one per output wanted (", context->num_outputs(), "), found ", shapes.size()));
   }
   for (int i = 0; i < context->num_outputs(); ++i) {
     ShapeHandle shape;

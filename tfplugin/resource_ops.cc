@@ -56,7 +56,8 @@ class InitializeOp : public OpKernel {
   void Compute(OpKernelContext* context) override {
     std::string filename;
     OP_REQUIRES_OK(context, string_input(context, "filename", &filename));
-    OP_REQUIRES(context, !filename.empty(), absl::InvalidArgumentError("filename: the path of an engine wanted, found nothing"));
+    OP_REQUIRES(context, !filename.empty(),
+                absl::InvalidArgumentError("filename: the path of an engine wanted, found nothing"));
     const tensorflow::ResourceHandle& handle = tensorflow::HandleFromInput(context, 0);
     tensorflow::ResourceMgr* resources = context->resource_manager();
     // Loading a model again names another copy of the same engine: the newer one counts.
@@ -64,7 +65,7 @@ class InitializeOp : public OpKernel {
     tensorflow::core::RefCountPtr<EngineFileResource> resource(new EngineFileResource(handle.name(), filename));
     const absl::Status status = resources->Create(handle.container(), handle.name(), resource.get());
     if (status.ok()) {
-      resource.release();  // the manager's
+      resource.release();                         // the manager's
     } else if (!absl::IsAlreadyExists(status)) {  // another thread loads the same model
       context->SetStatus(status);
     }
@@ -109,13 +110,15 @@ class SerializeOp : public OpKernel {
     OP_REQUIRES(context, known || EngineResource::find(identity),
                 absl::NotFoundError(absl::StrCat("TRTEngineCacheResource not yet created: ", identity)));
     OP_REQUIRES_OK(context, caught([&] {
-      const std::string engine = save_engines_ ? stored_engine(identity, known ? resource->file().path() : std::string()) : std::string();
-      write_file(filename, engine);
-      const char* folder = std::getenv("TF_TRT_EXPORT_TRT_ENGINES_PATH");
-      if (folder != nullptr && *folder != 0 && !engine.empty()) {
-        write_file(std::string(folder) + "/" + identity.substr(0, identity.rfind(':')), engine);
-      }
-    }));
+                     const std::string engine =
+                         save_engines_ ? stored_engine(identity, known ? resource->file().path() : std::string())
+                                       : std::string();
+                     write_file(filename, engine);
+                     const char* folder = std::getenv("TF_TRT_EXPORT_TRT_ENGINES_PATH");
+                     if (folder != nullptr && *folder != 0 && !engine.empty()) {
+                       write_file(std::string(folder) + "/" + identity.substr(0, identity.rfind(':')), engine);
+                     }
+                   }));
     if (delete_resource_ && known) {
       OP_REQUIRES_OK(context, context->resource_manager()->Delete<EngineFileResource>(kContainer, identity));
     }
@@ -126,7 +129,8 @@ class SerializeOp : public OpKernel {
   bool save_engines_ = true;
 };
 
-// Engines keep no calibration table, so there is never one to give: TF-TRT's status for an empty one, which its callers take.
+// Engines keep no calibration table, so there is never one to give: TF-TRT's status for an empty one, which its callers
+// take.
 class CalibrationDataOp : public OpKernel {
  public:
   using OpKernel::OpKernel;

@@ -3,8 +3,8 @@
 
 #include <string_view>
 
-#include "tenon/error.h"
 #include "absl/status/status.h"
+#include "tenon/error.h"
 
 namespace tenon::tf {
 

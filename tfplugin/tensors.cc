@@ -14,7 +14,8 @@ DataType dtype_of(const tensorflow::Tensor& tensor) { return static_cast<DataTyp
 
 tensorflow::TensorShape shape_of(std::span<const std::int64_t> dims) {
   tensorflow::TensorShape shape;
-  const absl::Status status = tensorflow::TensorShape::BuildTensorShape(absl::MakeConstSpan(dims.data(), dims.size()), &shape);
+  const absl::Status status =
+      tensorflow::TensorShape::BuildTensorShape(absl::MakeConstSpan(dims.data(), dims.size()), &shape);
   if (!status.ok()) throw Error(ErrorCode::kInternal, "the engine's result has no shape: " + std::string(status.message()));
   return shape;
 }
@@ -55,11 +56,13 @@ OutputTensors::OutputTensors(tensorflow::OpKernelContext* context)
     : context_(context), tensors_(static_cast<std::size_t>(context->num_outputs())) {}
 
 void* OutputTensors::allocate(int index, DataType dtype, std::span<const std::int64_t> dims) {
-  if (index < 0 || index >= context_->num_outputs()) throw Error(ErrorCode::kInternal, "the engine has more results than the node");
+  if (index < 0 || index >= context_->num_outputs())
+    throw Error(ErrorCode::kInternal, "the engine has more results than the node");
   const tensorflow::DataType wanted = context_->expected_output_dtype(index);
   if (static_cast<int>(wanted) != static_cast<int>(dtype)) {
-    throw Error(ErrorCode::kInternal, "result " + std::to_string(index) + ": the node has " + tensorflow::DataTypeString(wanted) +
-                                          ", the engine " + std::string(dtype_name(dtype)));
+    throw Error(ErrorCode::kInternal, "result " + std::to_string(index) + ": the node has " +
+                                          tensorflow::DataTypeString(wanted) + ", the engine " +
+                                          std::string(dtype_name(dtype)));
   }
   tensorflow::AllocatorAttributes attributes;
   if (context_->output_memory_type(index) == tensorflow::HOST_MEMORY) attributes.set_on_host(true);
@@ -71,7 +74,8 @@ void* OutputTensors::allocate(int index, DataType dtype, std::span<const std::in
 
 void OutputTensors::publish() {
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    if (tensors_[i].dtype() == tensorflow::DT_INVALID || tensors_[i].dtype() != context_->expected_output_dtype(static_cast<int>(i))) {
+    if (tensors_[i].dtype() == tensorflow::DT_INVALID ||
+        tensors_[i].dtype() != context_->expected_output_dtype(static_cast<int>(i))) {
       throw Error(ErrorCode::kInternal, "the engine left result " + std::to_string(i) + " out; please report it");
     }
   }
@@ -83,13 +87,16 @@ Tensor borrow(const tensorflow::Tensor& tensor) {
   if (dtype == DataType::kResource) return {};
   std::vector<std::int64_t> dims;
   for (int axis = 0; axis < tensor.dims(); ++axis) dims.push_back(tensor.dim_size(axis));
-  const auto owner = std::make_shared<tensorflow::Tensor>(aligned(tensor.data(), dtype) ? tensor : tensorflow::tensor::DeepCopy(tensor));
+  const auto owner =
+      std::make_shared<tensorflow::Tensor>(aligned(tensor.data(), dtype) ? tensor : tensorflow::tensor::DeepCopy(tensor));
   return Tensor::borrow(dtype, Shape(std::move(dims)), owner->data(), owner);
 }
 
 tensorflow::Tensor copy(const Tensor& tensor) {
-  tensorflow::Tensor result(static_cast<tensorflow::DataType>(static_cast<int>(tensor.dtype())), shape_of(tensor.shape().dims()));
-  if (result.TotalBytes() != tensor.byte_size()) throw Error(ErrorCode::kInternal, "a result's size differs; please report it");
+  tensorflow::Tensor result(static_cast<tensorflow::DataType>(static_cast<int>(tensor.dtype())),
+                            shape_of(tensor.shape().dims()));
+  if (result.TotalBytes() != tensor.byte_size())
+    throw Error(ErrorCode::kInternal, "a result's size differs; please report it");
   if (tensor.byte_size() != 0) std::memcpy(result.data(), tensor.data(), tensor.byte_size());
   return result;
 }

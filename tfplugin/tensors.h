@@ -11,7 +11,8 @@
 
 namespace tenon::tf {
 
-// The inputs of a call, as views: on TensorFlow's memory where it is aligned to its elements, else on a copy. Resources have no data.
+// The inputs of a call, as views: on TensorFlow's memory where it is aligned to its elements, else on a copy. Resources have
+// no data.
 class InputViews {
  public:
   // `space`: where inputs lie that are not in host memory.
@@ -20,7 +21,7 @@ class InputViews {
 
  private:
   std::vector<TensorView> views_;
-  std::vector<std::int64_t> dims_;           // of all views
+  std::vector<std::int64_t> dims_;  // of all views
   std::vector<tensorflow::Tensor> copies_;
 };
 

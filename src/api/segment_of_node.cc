@@ -40,7 +40,7 @@ EngineAttributes engine_attributes(const ir::Node& node) {
 
 // The native segment as something to compile: parameters that are always the same know what they are.
 Segment native_segment(const ir::Module& module, const ir::Node& node, const std::string& name) {
-  const auto function = node.attr<ir::FunctionRef>("segment_func");
+  const auto function = node.attr_or<ir::FunctionRef>("segment_func", {});
   const auto body = module.functions.find(function.name);
   if (body == module.functions.end()) {
     fail(ErrorCode::kNotFound, "its native segment \"{}\" is not in the model", function.name);

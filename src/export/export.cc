@@ -228,7 +228,8 @@ class Exporter {
     set("OutT", list_of_types(plan.outputs, type));
     set("input_shapes", list_of_shapes(plan.inputs, type));
     set("output_shapes", list_of_shapes(plan.outputs, type));
-    set("segment_func", AttrValue::of(saved::FunctionRef{options_.remove_native_segments ? "" : plan.name + "_native_segment", {}}));
+    // Without the attribute, not with an empty name: loaders of TensorFlow look every name up.
+    if (!options_.remove_native_segments) set("segment_func", AttrValue::of(saved::FunctionRef{plan.name + "_native_segment", {}}));
     const bool embedded = in_graph_ && segment.bytes != nullptr && !segment.bytes->empty();
     set("serialized_segment", AttrValue::of(embedded ? *segment.bytes : std::string()));
     set("calibration_data", AttrValue::of(std::string()));

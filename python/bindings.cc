@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "bindings.h"
+#include "bindings_report.h"
 #include "tenon/convert.h"
 #include "tenon/session.h"
 #include "tenon/version.h"
@@ -120,15 +121,21 @@ nb::object plain_result(const Tensor& tensor) {
   return nb::cast(nb::ndarray<nb::numpy>(kept->data(), dims.size(), dims.data(), owner, nullptr, dtype));
 }
 
-// Feeds and results are {name: array}. What is no plain array goes through to_native(value, name) and to_numpy(result).
-nb::dict run(tenon::Session& session, const nb::dict& feeds, const std::string& signature_key, const std::vector<std::string>& outputs,
-             const nb::callable& to_native, const nb::callable& to_numpy) {
+// {name: array} as tensors. What is no plain array goes through to_native(value, name).
+std::map<std::string, Tensor> to_tensors(const nb::dict& feeds, const nb::callable& to_native) {
   std::map<std::string, Tensor> tensors;
   for (const auto& [key, value] : feeds) {
     Tensor tensor = plain_array(value);
     if (!tensor.valid()) tensor = to_tensor(nb::cast<nb::tuple>(to_native(value, key)));
     tensors.emplace(nb::cast<std::string>(key), std::move(tensor));
   }
+  return tensors;
+}
+
+// Feeds and results are {name: array}. What is no plain array goes through to_native(value, name) and to_numpy(result).
+nb::dict run(tenon::Session& session, const nb::dict& feeds, const std::string& signature_key, const std::vector<std::string>& outputs,
+             const nb::callable& to_native, const nb::callable& to_numpy) {
+  const std::map<std::string, Tensor> tensors = to_tensors(feeds, to_native);
   std::map<std::string, Tensor> results;
   {
     const nb::gil_scoped_release no_gil;
@@ -140,6 +147,17 @@ nb::dict run(tenon::Session& session, const nb::dict& feeds, const std::string& 
     arrays[name.c_str()] = array.is_none() ? nb::object(to_numpy(to_python(tensor))) : array;
   }
   return arrays;
+}
+
+nb::list profile(tenon::Session& session, const nb::dict& feeds, const std::string& signature_key, const nb::callable& to_native) {
+  const std::map<std::string, Tensor> tensors = to_tensors(feeds, to_native);
+  std::vector<tenon::ProfileEntry> entries;
+  {
+    const nb::gil_scoped_release no_gil;
+    session.profile(tensors, signature_key);  // makes what the first profiled call makes
+    entries = session.profile(tensors, signature_key);
+  }
+  return tenon_python::profile_list(entries);
 }
 
 nb::list describe(const std::vector<tenon::TensorSpec>& specs) {
@@ -166,8 +184,8 @@ tenon::SessionOptions session_options(const std::string& signature_key, const st
   return options;
 }
 
-// Options arrive as a dictionary whose keys are ConvertOptions' fields; unknown keys are refused.
-std::string convert(const std::string& input, const std::string& output, const nb::dict& given) {
+// Options arrive as a dictionary whose keys are ConvertOptions' fields; unknown keys are refused. Returns (report as JSON, nodes).
+nb::tuple convert(const std::string& input, const std::string& output, const nb::dict& given) {
   tenon::ConvertOptions options;
   for (const auto& [key, value] : given) {
     const std::string name = nb::cast<std::string>(key);
@@ -197,8 +215,14 @@ std::string convert(const std::string& input, const std::string& output, const n
       interrupted.store(true);
     }
   };
-  const nb::gil_scoped_release no_gil;
-  return tenon::convert(input, output, options).to_json();
+  tenon::ConvertReport report;
+  std::string json;
+  {
+    const nb::gil_scoped_release no_gil;
+    report = tenon::convert(input, output, options);
+    json = report.to_json();
+  }
+  return nb::make_tuple(json, tenon_python::nodes_list(report.nodes));
 }
 
 }  // namespace
@@ -231,6 +255,7 @@ NB_MODULE(_native, module) {
              new (self) tenon::Session(tenon::Session::open(path, options));
            })
       .def("run", &run)
+      .def("profile", &profile)
       .def("signature_keys", &tenon::Session::signature_keys)
       .def("threads", &tenon::Session::threads)
       .def("inputs", [](const tenon::Session& self, const std::string& key) { return describe(self.inputs(key)); })

@@ -15,6 +15,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings.h"
+#include "bindings_report.h"
 #include "tenon/conversion.h"
 #include "tenon/engine.h"
 
@@ -32,17 +33,6 @@ std::string text_of(nb::handle value) { return nb::cast<std::string>(value); }
 nb::bytes to_bytes(const std::string& content) { return nb::bytes(content.data(), content.size()); }
 
 std::string from_bytes(const nb::bytes& content) { return {content.c_str(), content.size()}; }
-
-// A name of a hostile model may be no UTF-8.
-nb::str to_text(const std::string& name) {
-  return nb::steal<nb::str>(PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "replace"));
-}
-
-nb::list to_texts(const std::vector<std::string>& names) {
-  nb::list list;
-  for (const std::string& name : names) list.append(to_text(name));
-  return list;
-}
 
 tenon::ShapeMode mode_of(const std::string& name) {
   if (name == "any") return tenon::ShapeMode::kAnyShape;
@@ -142,20 +132,6 @@ nb::list engines_of(const Conversion& conversion) {
   return list;
 }
 
-nb::list nodes_of(const Conversion& conversion) {
-  nb::list list;
-  for (const tenon::ConvertedNode& node : conversion.nodes()) {
-    nb::dict entry;
-    entry["name"] = to_text(node.name);
-    entry["op"] = to_text(node.op);
-    entry["engine"] = to_text(node.engine);
-    entry["reason"] = to_text(node.reason);
-    entry["inputs"] = to_texts(node.inputs);
-    list.append(entry);
-  }
-  return list;
-}
-
 nb::list entries_of(const EngineResource& resource) {
   nb::list list;
   for (const tenon::EngineEntry& entry : resource.entries()) {
@@ -241,7 +217,7 @@ void register_conversion(nb::module_& module) {
                     return Conversion::open_graph(content, outputs, options);
                   })
       .def("engines", &engines_of)
-      .def("nodes", &nodes_of)
+      .def("nodes", [](const Conversion& conversion) { return nodes_list(conversion.nodes()); })
       .def("main_graph_nodes", &Conversion::main_graph_nodes)
       .def("report", [](const Conversion& conversion) { return to_text(conversion.report().to_json()); })
       .def("resource", &Conversion::resource)

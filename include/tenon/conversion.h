@@ -44,14 +44,6 @@ struct ConvertedEngine {
   bool in_main_graph = true;
 };
 
-// A node of the converted main graph or of a segment, for reports.
-struct ConvertedNode {
-  std::string name, op;
-  std::string engine;  // empty: native
-  std::string reason;  // why native; empty for constants and inputs
-  std::vector<std::string> inputs;  // names of nodes
-};
-
 struct WriteModelOptions {
   bool allow_build_at_runtime = true;
   bool remove_native_segments = false;

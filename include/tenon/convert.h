@@ -52,6 +52,14 @@ struct NativeReport {
   std::vector<std::string> nodes;
 };
 
+// A node of the model as it was divided, for reports.
+struct ConvertedNode {
+  std::string name, op;
+  std::string engine;  // empty: native
+  std::string reason;  // why native; empty for constants and inputs
+  std::vector<std::string> inputs;  // names of nodes
+};
+
 struct OutputError {
   std::string signature, output;
   double max_abs_error = 0;
@@ -71,6 +79,7 @@ struct ConvertReport {
   std::vector<std::string> notes;            // what was assumed, dropped or left out
   std::vector<OutputError> verification;
   double seconds = 0;
+  std::vector<ConvertedNode> nodes;          // producers first; not in to_json
   std::string to_json() const;
 };
 

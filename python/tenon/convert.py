@@ -39,5 +39,5 @@ def convert(input_saved_model_dir, output_saved_model_dir, **options):
             native[name] = os.fspath(value)
         else:
             native[name] = value
-    report = _native.convert(os.fspath(input_saved_model_dir), os.fspath(output_saved_model_dir), native)
-    return ConversionReport(json.loads(report))
+    report, nodes = _native.convert(os.fspath(input_saved_model_dir), os.fspath(output_saved_model_dir), native)
+    return ConversionReport(json.loads(report), nodes)

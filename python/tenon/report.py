@@ -80,7 +80,8 @@ class ConversionReport(dict):
     engines: one dictionary per engine: name, nodes, ops ({op type: count}), and what is known of times, types and shapes.
     native: native nodes grouped by op type and reason, most frequent first: dictionaries of op_type, reason, nodes.
     nodes: every node of the converted graph: dictionaries of name, op, engine ("": native), reason, inputs (names).
-    layers: times of layers: dictionaries of node, op, kernel, shape, ms, engine, merged (further nodes in the same step).
+    layers: times of layers: dictionaries of node, op, kernel, shape, ms, engine, merged (further nodes in the same step). Steps that
+        belong to no node of the model (copies that an engine makes) have an empty node.
     notes: what was assumed, dropped or left out.
     """
 
@@ -180,7 +181,7 @@ class ConversionReport(dict):
             total = sum(layer["ms"] for layer in self._layers) or 1.0
             slowest = sorted(self._layers, key=lambda layer: -layer["ms"])[:_SHOWN_LAYERS]
             rows = [[f"{layer['ms']:.3f}", f"{100 * layer['ms'] / total:.1f}%", layer["op"], layer["kernel"], layer["shape"],
-                     layer["engine"] or "-", layer["node"]] for layer in slowest]
+                     layer["engine"] or "-", layer["node"] or "-"] for layer in slowest]
             lines += [f"the slowest of {len(self._layers)} layers:",
                       *table(["ms", "share", "op", "kernel", "shape", "engine", "node"], rows, right=(0, 1))]
         return lines

@@ -68,7 +68,7 @@ def page_data(report):
     native = [[group["op_type"], nodes.reason(group["reason"]),
                [nodes.find_or_add(name, group["op_type"], "", group["reason"]) for name in group["nodes"]]]
               for group in report.native]
-    layers = [[nodes.find_or_add(layer["node"], layer["op"], layer["engine"]), layer["op"], layer["kernel"], layer["shape"],
+    layers = [[nodes.find_or_add(layer["node"], layer["op"], layer["engine"]) if layer["node"] else -1, layer["op"], layer["kernel"], layer["shape"],
                layer["ms"], layer["engine"], layer["merged"]] for layer in report.layers]
     drawn = {row[2] for row in nodes.rows}
     for number, name in enumerate(nodes.engine_names()):

@@ -53,6 +53,13 @@ class Session:
         return self._native.run(feeds if isinstance(feeds, dict) else dict(feeds), key, outputs or (),
                                 lambda value, name: to_native(value, self._dtype(key, name)), to_numpy)
 
+    def profile(self, feeds, signature_key=None):
+        """Runs and returns the time of every step in order of execution: dictionaries of node (the model's own name), op, kernel,
+        shape, engine ("": native), ms, flops (0: not known), merged (further nodes in the same step). The first call of a signature
+        is not what is timed."""
+        key = signature_key or ""
+        return self._native.profile(dict(feeds), key, lambda value, name: to_native(value, self._dtype(key, name)))
+
     def _dtype(self, signature_key, name):
         dtypes = self._dtypes.get(signature_key)
         if dtypes is None:

@@ -207,8 +207,25 @@ def test_converting_gives_such_a_report(digits, tmp_path):
     report = tenon.convert(digits, tmp_path / "out", min_gain=0, report=tmp_path / "report.json")
     assert isinstance(report, ConversionReport) and report == json.loads((tmp_path / "report.json").read_text())
     assert len(report.engines) == 1 and report.engines[0]["name"] in str(report)
-    profile = json.loads(tenon_command("bench", tmp_path / "out", "--profile", "--json", "--duration", 0.1).stdout)["profile"]
+    assert sum(1 for node in report.nodes if node["engine"]) == report["converted_nodes"]
+    assert set(report.reasons()) == {name for group in report.native for name in group["nodes"]}
+    names = {node["name"] for node in report.nodes}
+    assert all(set(node["inputs"]) <= names for node in report.nodes)
+
+
+def test_layers_of_a_profiled_run_are_nodes_of_the_report(digits, tmp_path):
+    report = tenon.convert(digits, tmp_path / "out", min_gain=0)
+    session = tenon.Session(tmp_path / "out")
+    layers = session.profile({spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in session.inputs})
+    report.add_layer_times(layers)
+    data = data_of(page_of(report, tmp_path))
+    assert len(data["nodes"]) == len(report.nodes)
+    assert [data["nodes"][layer[0]][0] if layer[0] >= 0 else "" for layer in data["layers"]] == [layer["node"] for layer in layers]
+    assert sum(layer["ms"] for layer in layers) > 0 and any(layer["engine"] for layer in layers)
+
+
+def test_the_times_of_the_command_are_taken_as_they_are(converted_digits):
+    profile = json.loads(tenon_command("bench", converted_digits, "--profile", "--json", "--duration", 0.1).stdout)["profile"]
+    report = ConversionReport({})
     report.add_layer_times(profile["layers"])
     assert sum(layer["ms"] for layer in report.layers) == pytest.approx(profile["total_ms"])
-    names = {node[0] for node in data_of(page_of(report, tmp_path))["nodes"]}
-    assert names >= {layer["node"] for layer in report.layers}

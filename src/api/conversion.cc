@@ -185,33 +185,7 @@ Conversion Conversion::open_graph(const std::string& graph_def, const std::vecto
 
 const std::vector<ConvertedEngine>& Conversion::engines() const { return state_->engines; }
 
-std::vector<ConvertedNode> Conversion::nodes() const {
-  const partition::Partition& partition = state_->partition;
-  std::unordered_map<const ir::Node*, const std::string*> engine_of;
-  for (const partition::SegmentPlan& plan : partition.segments) {
-    for (const auto* nodes : {&plan.constants, &plan.nodes}) {
-      for (const ir::Node* node : *nodes) engine_of.emplace(node, &plan.name);
-    }
-  }
-  std::vector<ConvertedNode> result;
-  const auto add = [&](const ir::Graph& graph) {
-    for (const ir::Node* node : graph.topological_order()) {
-      if (!partition.needed.contains(node)) continue;
-      ConvertedNode converted{node->name, node->origin.op_type.empty() ? std::string(node->op->name) : node->origin.op_type, {}, {}, {}};
-      if (const auto engine = engine_of.find(node); engine != engine_of.end()) converted.engine = *engine->second;
-      const auto reason = partition.native_reasons.find(node);
-      if (reason != partition.native_reasons.end() && build::is_reported(*node)) converted.reason = reason->second;
-      std::set<std::string> seen;
-      for (const ir::Value& input : node->inputs) {
-        if (seen.insert(input.node->name).second) converted.inputs.push_back(input.node->name);
-      }
-      result.push_back(std::move(converted));
-    }
-  };
-  add(*state_->model->module().main);
-  for (const ir::Graph* function : partition.functions) add(*function);
-  return result;
-}
+std::vector<ConvertedNode> Conversion::nodes() const { return build::converted_nodes(state_->model->module(), state_->partition); }
 
 int Conversion::main_graph_nodes() const {
   const partition::Partition& partition = state_->partition;

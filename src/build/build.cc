@@ -311,6 +311,7 @@ class Converter {
     count_native_flops(*input_.module.main);
     for (const ir::Graph* function : partition_.functions) count_native_flops(*function);
     add_native_nodes(partition_, report_);
+    report_.nodes = converted_nodes(input_.module, partition_);
     for (const EngineReport& engine : report_.engines) {
       report_.converted_nodes += engine.nodes;
       report_.engine_flops += engine.flops;

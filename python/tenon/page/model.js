@@ -14,7 +14,7 @@ for (const node of nodes) {
 }
 const layers = data.layers.map(([node, op, kernel, shape, ms, engine, merged], order) => ({
   order: order + 1, node, op, kernel, shape, ms, engine, merged,
-  text: [nodes[node].name, op, kernel, shape, engine, ...merged].join("\n").toLowerCase(),
+  text: [node < 0 ? "" : nodes[node].name, op, kernel, shape, engine, ...merged].join("\n").toLowerCase(),
 }));
 const totalMs = layers.reduce((sum, layer) => sum + layer.ms, 0);
 assignTimes();
@@ -29,6 +29,7 @@ function assignTimes() {
     byName.get(node.name).push(node);
   }
   for (const layer of layers) {
+    if (layer.node < 0) continue;
     const owner = nodes[layer.node];
     owner.ms += layer.ms;
     owner.layers.push(layer);

@@ -143,7 +143,7 @@ function reasonTable() {
 function layerTable() {
   const share = (row) => (totalMs ? 100 * row.ms / totalMs : 0);
   return makeTable("layers", "Times of layers", [
-    {title: "Node", value: (row) => nodes[row.node].name, cell: (row) => nodeLink(nodes[row.node])},
+    {title: "Node", value: (row) => (row.node < 0 ? "" : nodes[row.node].name), cell: (row) => (row.node < 0 ? "–" : nodeLink(nodes[row.node]))},
     {title: "Step", number: true, value: (row) => row.order},
     {title: "ms", number: true, value: (row) => row.ms, cell: (row) => formatMs(row.ms)},
     {title: "Share", number: true, value: share, cell: (row) => `${share(row).toFixed(1)}%`},

@@ -29,9 +29,9 @@ void EngineKernel::run(ir::EvalContext& ctx) {
   if (count > kInline) many.resize(count);
   TensorView* views = count > kInline ? many.data() : inline_views;
   for (std::size_t i = 0; i < count; ++i) views[i] = TensorView::of(ctx.input(static_cast<int>(i)));
+  TensorAllocator outputs(std::span<Tensor>(&ctx.output(0), static_cast<std::size_t>(ctx.num_outputs())));
+  if (cache_) return run_by_rules(ctx, {views, count}, outputs);
   try {
-    TensorAllocator outputs(std::span<Tensor>(&ctx.output(0), static_cast<std::size_t>(ctx.num_outputs())));
-    if (cache_) return run_by_rules(ctx, {views, count}, outputs);
     if (profiling_.load(std::memory_order_relaxed)) {
       add_layers(executable_->profile({views, count}, outputs));
     } else {

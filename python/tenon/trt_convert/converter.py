@@ -158,9 +158,10 @@ class TrtGraphConverterV2:
             bar.update(0.5, "building engines")
             if self._need_calibration and not self._calibrated:
                 self._execute_calibration(self._calibration_input_fn)
+            native_calls = self._model.native_calls()
             self._call(first)
             bar.update(1.0, "engines are built")
-        for name, reason in self._model.failures().items():
+        for name, reason in self._model.failures(native_calls).items():
             notices.warn(f"{name} has no engine and runs natively: {reason}")
         self._build_called_once = True
 

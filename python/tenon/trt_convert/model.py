@@ -98,13 +98,18 @@ class PartitionedModel:
             resource.clear()
             self._cleared[engine["name"]] = self._calls(resource)
 
-    def failures(self):
-        """{engine: reason} of nodes of which no shapes have an engine although one was tried."""
+    def native_calls(self):
+        """{engine: how often its node ran natively}."""
+        return {engine["name"]: self.resource(engine).native_calls() for engine in self.engines}
+
+    def failures(self, native_calls):
+        """{engine: reason} of nodes without any engine that ran natively since `native_calls` were counted."""
         found = {}
         for engine in self.engines:
-            reasons = [entry["failure"] for entry in self.resource(engine).entries()]
-            if reasons and all(reasons):
-                found[engine["name"]] = reasons[0]
+            resource = self.resource(engine)
+            if not resource.has_engine() and resource.native_calls() > native_calls[engine["name"]]:
+                reasons = [entry["failure"] for entry in resource.entries() if entry["failure"]]
+                found[engine["name"]] = reasons[0] if reasons else "its build failed or was aborted"
         return found
 
     def save(self, folder, save_engines, allow_build, remove_native_segments, finish, show=None):

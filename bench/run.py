@@ -17,8 +17,9 @@ import engines
 import floor
 import models
 import report
+import tensorflow_models
 
-SECTIONS = ["engines", "calls", "size", "floor", "peers"]
+SECTIONS = ["engines", "calls", "size", "floor", "peers", "tensorflow"]
 PACKAGES = ["tensorflow-cpu", "openvino", "onnxruntime", "ai-edge-litert"]
 
 
@@ -89,12 +90,18 @@ def measure_peers(options, result):
     compare.print_result(result["peers"], options.peers)
 
 
+def measure_tensorflow(options, result):
+    result["tensorflow"] = tensorflow_models.measure(options)
+    tensorflow_models.print_result(result["tensorflow"])
+
+
 def main():
     options = read_options()
     result = {"environment": environment()}
     print_environment(result["environment"])
     compare.make_networks(options.root)
-    steps = {"engines": measure_engines, "calls": measure_calls, "size": measure_size, "floor": measure_floor, "peers": measure_peers}
+    steps = {"engines": measure_engines, "calls": measure_calls, "size": measure_size, "floor": measure_floor, "peers": measure_peers,
+             "tensorflow": measure_tensorflow}
     for section in SECTIONS:
         if section in options.sections:
             steps[section](options, result)

@@ -63,7 +63,7 @@ class Comparison:
                 worker.end()
 
     def convert(self, name, threads):
-        for batch in self.options.batches if "Tenon" in self.options.peers else []:
+        for batch in self.options.batches if {"Tenon", "Converted"} & set(self.options.peers) else []:
             report.progress(f"converting {name} for batch {batch}, {threads} thread(s)")
             done = subprocess.run([sys.executable, f"{HERE}/convert.py", self.options.root, name, str(batch), str(threads)],
                                   capture_output=True, text=True)

@@ -68,6 +68,33 @@ class Xla(TensorFlow):
         super().__init__(root, name, threads, xla=True)
 
 
+class SavedModel:
+    """The model as TensorFlow's users call it: its signature, with its variables. `converted`: as Tenon wrote it, by the plug-in."""
+
+    def __init__(self, root, name, threads, converted=False):
+        import tensorflow as tf
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        self.path_for = lambda batch: f"{root}/{name}"
+        if converted:
+            import convert
+            import tenon.tensorflow
+            tenon.tensorflow.load()
+            self.path_for = lambda batch: convert.converted_path(root, name, batch, threads)
+
+    def call(self, feeds):
+        import tensorflow as tf
+        names, function, model = variables_function(self.path_for(len(next(iter(feeds.values())))))
+        arguments = [tf.constant(by_prefix(feeds, name)) for name in names]
+        self.kept = getattr(self, "kept", []) + [model]
+        return lambda: [t.numpy() for t in function(*arguments).values()]
+
+
+class Converted(SavedModel):
+    def __init__(self, root, name, threads):
+        super().__init__(root, name, threads, converted=True)
+
+
 class OpenVino:
     def __init__(self, root, name, threads):
         self.path, self.threads = f"{root}/{name}.pb", threads
@@ -134,7 +161,7 @@ class Tenon:
         return lambda: list(session.run(feeds).values())
 
 
-PEERS = {"TensorFlow": TensorFlow, "XLA": Xla, "OpenVINO": OpenVino, "ONNX Runtime": OnnxRuntime, "LiteRT": LiteRt, "Tenon": Tenon}
+PEERS = {"SavedModel": SavedModel, "Converted": Converted, "TensorFlow": TensorFlow, "XLA": Xla, "OpenVINO": OpenVino, "ONNX Runtime": OnnxRuntime, "LiteRT": LiteRt, "Tenon": Tenon}
 
 
 def magnitude(outputs):

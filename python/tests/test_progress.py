@@ -3,6 +3,7 @@ import io
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 from conftest import open_terminal
@@ -102,6 +103,19 @@ def test_without_packages_a_terminal_gets_lines():
 
 def test_a_dumb_terminal_gets_lines():
     assert "\x1b" not in on_terminal("done", [], TERM="dumb")
+
+
+def test_a_notebook_gets_a_bar_that_it_can_draw(monkeypatch):
+    """Of rich only with widgets, which it needs to redraw there; a text bar of tqdm else."""
+    pytest.importorskip("tqdm")
+    shell = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=shell))
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress("Converting") as bar:
+        bar.update(0.5, "timing: a")
+    assert "Converting:  50%|" in stream.getvalue()
 
 
 class Clock:

@@ -175,6 +175,15 @@ def test_every_way_of_grouping_draws(page):
         shown.run(DRAWN)
 
 
+def test_weights_are_hidden_until_looked_for(page):
+    shown = page(small())
+    boxes = "document.getElementById('constants').checked"
+    assert shown.run(boxes) is False
+    search(shown, "a/kernel")
+    shown.press("Enter")
+    assert "a/kernel" in shown.run(DETAILS) and shown.run(boxes) is True
+
+
 def test_hostile_names_are_only_text(page):
     nodes = [{"name": HOSTILE, "op": HOSTILE, "engine": "", "reason": HOSTILE, "inputs": []},
              {"name": "a/" * 5000 + "deep", "op": "Neg", "engine": HOSTILE, "reason": "", "inputs": [HOSTILE]},

@@ -349,4 +349,4 @@ function shortened(text, room) {
   return shown;
 }
 
-function formatMs(ms) { return ms >= 100 ? ms.toFixed(1) : ms.toFixed(3); }
+function formatMs(ms) { return ms.toFixed(ms >= 100 ? 1 : ms >= 0.1 || ms === 0 ? 3 : 5); }

@@ -61,7 +61,7 @@ function groupDetails(group) {
   const where = [...group.counts].sort((a, b) => b[1] - a[1]).slice(0, 10)
     .map(([engine, count]) => `${engine < 0 ? "native" : engineName(engine)}: ${count}`).join(", ");
   return [element("h3", {}, group.label), list([
-    ["Kind", group.engine >= 0 ? "engine" : "name scope"], ["Nodes", String(group.members.length)], ["Runs in", where],
+    ["Kind", group.engine >= 0 ? "engine" : "name scope"], ["Nodes", graph.constants ? String(group.members.length) : `${group.members.length}, besides hidden constants and variables`], ["Runs in", where],
     ["Ops", counted(ops)], ["Time", group.ms ? `${formatMs(group.ms)} ms` : ""]]),
   graph.open.has(group.key) ? groupActions(groupsAround(group)) : element("div", {class: "actions"},
     element("button", {type: "button", onclick: () => openGroup(group)}, `Open ${group.label}`), groupActions(groupsAround(group.parent)))];

@@ -1,12 +1,13 @@
 // The report's data, and the tree of groups that the drawing collapses. Everything from the model is text: it is never made markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const MAX_SCOPES = 30;  // a name with more parts than this is grouped by the first ones
+const SOURCES = new Set(["Const", "VarHandleOp", "Variable", "VariableV2"]);
 const AT_FIRST = 150;   // as many boxes are opened at the start as make no more than this
 
 const engines = data.engines;
 const nodes = data.nodes.map(([name, op, engine, reason, inputs], id) => ({
   id, name, op, engine, reason: reason < 0 ? "" : data.reasons[reason], inputs, outputs: [], ms: 0, layers: [], within: null,
-  text: "",
+  constant: false, text: "",
 }));
 for (const node of nodes) {
   for (const input of node.inputs) nodes[input].outputs.push(node.id);
@@ -18,6 +19,7 @@ const layers = data.layers.map(([node, op, kernel, shape, ms, engine, merged], o
 }));
 const totalMs = layers.reduce((sum, layer) => sum + layer.ms, 0);
 assignTimes();
+markConstants();
 
 function engineName(engine) { return engine < 0 ? "" : engines[engine].name; }
 
@@ -41,7 +43,19 @@ function assignTimes() {
   }
 }
 
-function isConstant(node) { return node.op === "Const"; }
+// Weights, and what is computed from them alone, are hidden unless asked for.
+function markConstants() {
+  const waiting = nodes.map((node) => new Set(node.inputs).size);
+  const ready = nodes.filter((node) => !node.inputs.length && SOURCES.has(node.op)).map((node) => node.id);
+  while (ready.length) {
+    const node = nodes[ready.pop()];
+    if (node.reason || node.layers.length) continue;
+    node.constant = true;
+    for (const output of new Set(node.outputs)) if (--waiting[output] === 0) ready.push(output);
+  }
+}
+
+function isConstant(node) { return node.constant; }
 
 function makeGroup(key, label, engine, parent) {
   return {key, label, engine, parent, groups: new Map(), leaves: [], members: [], counts: new Map(), reasoned: 0, ms: 0};

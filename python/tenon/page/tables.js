@@ -80,7 +80,7 @@ function makeTable(id, title, columns, rows, note = "") {
   function makeRow(row) {
     const made = element("tr", row.node === undefined ? {} : {"data-node": row.node});
     columns.forEach((column, i) => {
-      const content = column.cell ? column.cell(row) : column.number && typeof column.value(row) === "string" ? "" : String(column.value(row));
+      const content = column.cell ? column.cell(row) : String(column.value(row));
       made.append(element(i ? "td" : "th", {...(i ? {} : {scope: "row"}), class: column.number ? "number" : ""}, content));
     });
     markRow(made);
@@ -104,7 +104,10 @@ function markRow(row) {
 
 const milliseconds = (value) => (value ? formatMs(value) : "");
 const figure = (value) => (typeof value === "number" ? value : 0);
-const shapes = (list) => (list || []).map((shape) => (Array.isArray(shape) ? `[${shape.map((size) => (size === null || size < 0 ? "?" : size)).join(",")}]` : String(shape))).join(" ");
+const sized = (size) => (size === null || size < 0 ? "?" : size);
+const shaped = (shape) => (Array.isArray(shape) ? `[${shape.map(sized).join(",")}]` : shape === null ? "?" : String(shape));
+const typed = (types, shapes) => Array.from({length: Math.max((types || []).length, (shapes || []).length)},
+  (_, i) => `${(types || [])[i] || ""}${(shapes || []).length > i ? shaped(shapes[i]) : ""}`).join(" ");
 const counted = (ops) => Object.entries(ops || {}).sort((a, b) => b[1] - a[1]).map(([op, count]) => `${op} ${count}×`).join(", ");
 
 function engineTable() {
@@ -112,16 +115,16 @@ function engineTable() {
   for (const node of nodes) if (node.engine >= 0) drawn[node.engine].push(node.id);
   const rows = engines.map((engine, id) => {
     const count = typeof engine.nodes === "number" ? engine.nodes : drawn[id].length;
-    const ins = [(engine.input_types || []).join(" "), shapes(engine.input_shapes)].join(" ").trim();
-    const outs = [(engine.output_types || []).join(" "), shapes(engine.output_shapes)].join(" ").trim();
+    const ins = typed(engine.input_types, engine.input_shapes), outs = typed(engine.output_types, engine.output_shapes);
     const ms = drawn[id].reduce((sum, node) => sum + nodes[node].ms, 0);
-    return {id, engine, count, ins, outs, ms, text: [engine.name, counted(engine.ops), ins, outs].join("\n").toLowerCase(), members: drawn[id]};
+    const text = [engine.name, counted(engine.ops), ins, outs].join("\n").toLowerCase();
+    return {id, engine, count, ins, outs, ms, text, members: drawn[id]};
   });
   const columns = [
     {title: "Engine", value: (row) => row.engine.name, cell: (row) => element("span", {}, swatch(engineColours(row.id)), row.engine.name)},
     {title: "Nodes", number: true, value: (row) => row.count},
-    {title: "Ops", value: (row) => counted(row.engine.ops)},
-    {title: "Inputs", value: (row) => row.ins}, {title: "Outputs", value: (row) => row.outs}];
+    {title: "Ops", value: (row) => counted(row.engine.ops)}];
+  if (rows.some((row) => row.ins || row.outs)) columns.push({title: "Inputs", value: (row) => row.ins}, {title: "Outputs", value: (row) => row.outs});
   const timed = [["native_ms", "Native ms"], ["engine_ms", "Engine ms"]].filter(([key]) => rows.some((row) => row.engine[key]));
   for (const [key, title] of timed) {
     columns.push({title, number: true, value: (row) => figure(row.engine[key]), cell: (row) => milliseconds(row.engine[key])});

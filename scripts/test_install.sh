@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Tests what users get: cmake --install into a folder that is then moved, a CMake project and a pkg-config build against it, the
-# size of a runtime-only installation, and `pip install .` into a venv of its own. Needs build/ (scripts/test.sh makes it).
+# Tests what users of C++ get: cmake --install into a folder that is then moved, a CMake project and a pkg-config build against it, and
+# the size of a runtime-only installation. Needs build/ (scripts/test.sh makes it). For pip's packages see test_wheel.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=$(realpath "${TENON_VENV:-.venv}")
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -42,12 +41,4 @@ for header in include/tenon/*.h; do
   echo "#include <tenon/${header##*/}>" > "$work/header.cc"
   quietly g++ -fsyntax-only -Wall -Wextra -Werror $(pkg-config --cflags tenon) "$work/header.cc"
 done
-
-echo "-- pip install"
-/usr/bin/python3 -m venv "$work/venv"
-# Python's own name for the compiler would miss what the build before left in ccache.
-CC=/usr/bin/cc CXX=/usr/bin/c++ quietly "$venv/bin/pip" wheel -q --disable-pip-version-check --no-build-isolation --no-deps -C cmake.define.TENON_WERROR=ON -w "$work/wheel" .
-ls -sh "$work/wheel"
-quietly "$work/venv/bin/pip" install -q --disable-pip-version-check "$work"/wheel/*.whl
-(cd "$work" && "$work/venv/bin/python" "$OLDPWD/examples/digits/evaluate.py" "$model" "$work/converted")
 echo "the installed packages work"

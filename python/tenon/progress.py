@@ -1,10 +1,13 @@
 """Visible progress of long steps: a bar on a terminal or in a notebook, plain lines elsewhere."""
+from __future__ import annotations
+
 import math
 import os
 import shutil
 import sys
 import threading
 import time
+from typing import Any, Literal
 
 from .text import printable
 
@@ -132,13 +135,14 @@ def _display(description, stream):
 class _Progress:
     """What `progress` returns: a context manager."""
 
-    def __init__(self, description, quiet):
+    def __init__(self, description: str, quiet: bool) -> None:
         self._description, self._quiet = description, quiet
-        self._display, self._stream = _Silent(), None
+        self._display: Any = _Silent()
+        self._stream: Any = None
         self._fraction = 0.0
         self._lock = threading.Lock()
 
-    def __enter__(self):
+    def __enter__(self) -> _Progress:
         self._stream = sys.stderr
         if not self._quiet and self._stream is not None:
             self._guarded(self._open)
@@ -147,7 +151,7 @@ class _Progress:
     def _open(self):
         self._display = _display(_clean(self._description, self._stream), self._stream)
 
-    def update(self, fraction, text):
+    def update(self, fraction: float, text: str) -> None:
         """Shows that `fraction` (0 to 1) is done and that `text` is being worked on. May be called from any thread; a
         fraction that is smaller than an earlier one counts as that one. Never raises because of the display."""
         with self._lock:
@@ -155,7 +159,7 @@ class _Progress:
                 self._fraction = max(self._fraction, min(1.0, float(fraction)))
             self._guarded(lambda: self._display.update(self._fraction, _clean(text, self._stream)))
 
-    def __exit__(self, kind, value, trace):
+    def __exit__(self, kind: object, value: object, trace: object) -> Literal[False]:
         with self._lock:
             self._guarded(lambda: self._display.close(failed=kind is not None))
             self._display = _Silent()
@@ -169,7 +173,7 @@ class _Progress:
             self._display = _Silent()
 
 
-def progress(description, quiet=False):
+def progress(description: str, quiet: bool = False) -> _Progress:
     """A context manager that shows how far a long step has got; its object has `update(fraction, text)`.
 
     On a terminal or in a notebook it is a bar with the time left, by rich or else tqdm where one is installed; elsewhere, and

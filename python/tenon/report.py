@@ -1,6 +1,11 @@
 """What a conversion found out, as an object: engines, the reasons of native nodes, times, text, JSON, and a page."""
+from __future__ import annotations
+
 import json
 import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .report_page import render, write_whole
 from .text import printable, table
@@ -71,7 +76,7 @@ def _ms(value):
     return f"{value:.3f}" if value else "-"
 
 
-class ConversionReport(dict):
+class ConversionReport(dict[str, Any]):
     """The report of a conversion.
 
     It is the dictionary that `tenon convert --report` writes (seconds, converted_nodes, native_nodes, engines, native, notes, …)
@@ -85,7 +90,8 @@ class ConversionReport(dict):
     notes: what was assumed, dropped or left out.
     """
 
-    def __init__(self, report, nodes=(), engines=()):
+    def __init__(self, report: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]] = (),
+                 engines: Iterable[Mapping[str, Any]] = ()) -> None:
         super().__init__(_plain(report))
         self.nodes = [_node(_plain(node)) for node in nodes]
         self["engines"] = _merged_engines(self.get("engines") or [], [_plain(engine) for engine in engines])
@@ -93,45 +99,45 @@ class ConversionReport(dict):
             self["native"] = _grouped(self.nodes)
         self["native"] = sorted(self["native"], key=lambda group: -len(group["nodes"]))
         self.setdefault("notes", [])
-        self._layers = []
+        self._layers: list[dict[str, Any]] = []
 
     @property
-    def engines(self):
+    def engines(self) -> list[dict[str, Any]]:
         return self["engines"]
 
     @property
-    def native(self):
+    def native(self) -> list[dict[str, Any]]:
         return self["native"]
 
     @property
-    def notes(self):
+    def notes(self) -> list[str]:
         return self["notes"]
 
     @property
-    def layers(self):
+    def layers(self) -> list[dict[str, Any]]:
         return self._layers
 
     @layers.setter
-    def layers(self, profile_entries):
+    def layers(self, profile_entries: Iterable[Any]) -> None:
         self._layers = [_layer(entry) for entry in profile_entries]
 
-    def add_layer_times(self, profile_entries):
+    def add_layer_times(self, profile_entries: Iterable[Any]) -> None:
         """Takes over the times of a profiled run, in place of earlier ones: what `Session.profile` returns, or the list `layers` of
         `tenon bench --profile --json`. Entries are dictionaries, or objects with these attributes: node, op (or op_type), kernel,
         shape, ms (or seconds), engine, merged."""
         self.layers = profile_entries
 
-    def reasons(self):
+    def reasons(self) -> dict[str, str]:
         """{name of a native node: why it is native}. Nodes that need no reason (constants, inputs) are left out."""
         reasons = {name: group["reason"] for group in self.native for name in group["nodes"]}
         reasons.update({node["name"]: node["reason"] for node in self.nodes if not node["engine"] and node["reason"]})
         return reasons
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Everything as JSON text: the report's fields, and `nodes` and `layers` where there are some."""
         return json.dumps(self._everything(), indent=2)
 
-    def save_html(self, path, title="Conversion report"):
+    def save_html(self, path: str | os.PathLike[str], title: str = "Conversion report") -> None:
         """Writes the report as one HTML page that needs nothing else, no network either: the graph, coloured by engine, its nodes with
         reasons and times, and the tables, with a search over all. Raises IoError; then the file is as it was."""
         write_whole(path, render(self, title))
@@ -140,12 +146,12 @@ class ConversionReport(dict):
         more = {"nodes": self.nodes, "layers": self._layers}
         return _plain({**self, **{key: value for key, value in more.items() if value}})
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [*self._engine_lines(), self._totals(), *self._time_lines(), *self._reason_lines(),
                  *("note: " + printable(note) for note in self.notes)]
         return "\n".join(lines)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<ConversionReport: {self._totals()}>"
 
     def _engine_lines(self):
@@ -158,7 +164,7 @@ class ConversionReport(dict):
             rows.append([engine["name"], engine.get("nodes", "-"), _ms(native), _ms(own), gain, " ".join(ops + shared)])
         return table(["engine", "nodes", "native ms", "engine ms", "speed-up", "ops"], rows, right=(1, 2, 3, 4)) if rows else []
 
-    def node_counts(self):
+    def node_counts(self) -> tuple[int, int]:
         """(nodes in engines, native nodes)."""
         if "converted_nodes" in self and "native_nodes" in self:
             return self["converted_nodes"], self["native_nodes"]

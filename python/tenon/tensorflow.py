@@ -24,11 +24,11 @@ __all__ = ["load", "library_path", "build_foreign_engines"]
 _PACKAGE = pathlib.Path(_native.__file__).resolve().parent
 _NAME = "libtenon_tf.so"
 _lock = threading.RLock()
-_path = None     # of the compiled plug-in
+_path: str | None = None     # of the compiled plug-in
 _loaded = False
 
 
-def load():
+def load() -> str:
     """Makes TensorFlow know the ops of converted models. Any number of calls, from any thread, do it once.
 
     Imports `tensorflow`, and compiles the plug-in when there is none for this TensorFlow yet. Returns the path of the plug-in.
@@ -47,7 +47,7 @@ def load():
         return path
 
 
-def library_path():
+def library_path() -> str:
     """The path of the compiled plug-in, for C++ programs (`TF_LoadLibrary`, `dlopen`) and `tf.load_op_library`; compiles it if need be.
 
     Raises as `load()` does.
@@ -61,7 +61,7 @@ def library_path():
         return _path
 
 
-def build_foreign_engines(on=True):
+def build_foreign_engines(on: bool = True) -> None:
     """Whether models that TF-TRT itself converted get engines of Tenon, built from their native segments at the first call.
 
     Without it they run natively, that is by TensorFlow's own kernels. The same as the environment variable TENON_BUILD_FOREIGN_ENGINES.

@@ -98,7 +98,7 @@ constexpr Plain kPlain[] = {
 // own work would cost many times more after a run has filled the caches.
 Tensor plain_array(nb::handle value) {
   nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu> array;
-  if (!nb::ndarray_check(value) || !nb::try_cast(value, array, false) || array.size() == 0) return {};
+  if (nb::isinstance<nb::bytes>(value) || !nb::ndarray_check(value) || !nb::try_cast(value, array, false) || array.size() == 0) return {};
   const nb::dlpack::dtype found = array.dtype();
   const auto match = std::find_if(std::begin(kPlain), std::end(kPlain), [&](const Plain& plain) {
     return found.code == static_cast<std::uint8_t>(plain.code) && found.bits == plain.bits && found.lanes == 1;

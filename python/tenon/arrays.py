@@ -42,7 +42,9 @@ def to_native(value, dtype_name):
 
 def _python_default(value, dtype_name):
     """Python numbers and lists take the input's dtype; what has a dtype of its own keeps it."""
-    if hasattr(value, "dtype") or hasattr(value, "__array__") or dtype_name in (None, "string"):
+    if isinstance(value, (bytes, str)):
+        return np.dtype(object)  # NumPy's own arrays of bytes lose zeros at the end
+    if hasattr(value, "dtype") or hasattr(value, "__array__") or dtype_name is None:
         return None
     return numpy_dtype(dtype_name)
 

@@ -126,6 +126,17 @@ def test_strings_may_hold_any_bytes(identity_model):
     assert list(tenon.Session(identity_model("DT_STRING")).run({"x": values})["y"]) == list(values)
 
 
+def test_lists_of_bytes_keep_zeros_at_their_ends(identity_model):
+    values = [b"a\x00", b"\x00\x00"]
+    assert list(tenon.Session(identity_model("DT_STRING")).run({"x": values})["y"]) == values
+
+
+@pytest.mark.parametrize("value", [b"\xff\xd8 a file\x00", "text", b""])
+def test_bytes_and_text_are_scalar_strings(identity_model, value):
+    result = tenon.Session(identity_model("DT_STRING", ())).run({"x": value})["y"]
+    assert result.shape == () and result.item() == (value if isinstance(value, bytes) else value.encode())
+
+
 @pytest.mark.parametrize("sizes", [(0,), (2, 0, 3), ()])
 def test_empty_tensors_and_scalars(identity_model, sizes):
     values = np.full(sizes, 7, np.float32)

@@ -73,12 +73,10 @@ done
 
 echo "-- types"
 (cd "$work" && mypy --strict --python-executable "$work/venv/bin/python" --cache-dir "$work/mypy" "$root/python/tests/typed_program.py")
-(cd "$work" && mypy --python-version 3.10 --ignore-missing-imports --python-executable "$work/venv/bin/python" --cache-dir "$work/mypy" -p tenon)
+(cd "$work" && mypy --python-version 3.10 --ignore-missing-imports --allow-untyped-globals --python-executable "$work/venv/bin/python" --cache-dir "$work/mypy" -p tenon)
 
 echo "-- the plug-in for TensorFlow, from the wheel's sources"
-(cd "$work" && XDG_CACHE_HOME=$work/cache PYTHONPATH=${package%/tenon} TF_CPP_MIN_LOG_LEVEL=3 python -c '
-import sys, tenon.tensorflow
-path = tenon.tensorflow.load()
-print(path.removeprefix(sys.argv[1]))
-assert tenon.__file__.startswith(sys.argv[1])' "$work")
+export XDG_CACHE_HOME=$work/cache PYTHONPATH=${package%/tenon} TF_CPP_MIN_LOG_LEVEL=3
+cd "$work"
+quietly python -c 'import sys, tenon.tensorflow; tenon.tensorflow.load(); assert tenon.__file__.startswith(sys.argv[1]), tenon' "$work"
 echo "the wheel works"

@@ -57,8 +57,9 @@ std::shared_ptr<EngineResource> EngineNode::resource(NodeHost& host) {
   if (!foreign && !resource->has_engine()) {
     // Another copy of the same model may have named its file already: an engine that works is left alone.
     if (const std::string file = host.engine_file(identity); !file.empty()) resource->set_file(file);
-    if (!settings_.stored.empty() && !resource->has_engine()) resource->set_bytes(settings_.stored);
+    if (!settings_.stored.empty() && !resource->has_engine()) resource->set_bytes(std::move(settings_.stored));
   }
+  settings_.stored = {};
   if (settings_.collect_shapes == false) resource->collect_shapes(false);
   return resource_ = std::move(resource);
 }

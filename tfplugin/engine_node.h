@@ -68,7 +68,7 @@ class EngineNode {
   std::shared_ptr<EngineResource> resource(NodeHost& host);
   NodeAnswer natively(bool refusable, std::string reason) const;
 
-  const NodeSettings settings_;
+  NodeSettings settings_;  // `stored` goes to the resource, nothing else changes
   std::mutex mutex_;
   std::shared_ptr<EngineResource> resource_;       // from the first call that needs it on
   std::shared_ptr<const SegmentFunction> native_;  // that run_natively() used, if it holds no variables

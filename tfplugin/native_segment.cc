@@ -82,6 +82,9 @@ void NativeSegment::run(tensorflow::OpKernelContext* context, Done done) {
 }
 
 SegmentFunction NativeSegment::source(tensorflow::OpKernelContext* context) const {
+  if (context->function_library() == nullptr) {  // graph optimizers compute nodes without one
+    throw Error(ErrorCode::kNotFound, "the kernel has no function library");
+  }
   const tensorflow::FunctionLibraryDefinition* all = context->function_library()->GetFunctionLibraryDefinition();
   const tensorflow::FunctionDef* function = all->Find(function_.name());
   if (function == nullptr)

@@ -60,9 +60,9 @@ class InitializeOp : public OpKernel {
                 absl::InvalidArgumentError("filename: the path of an engine wanted, found nothing"));
     const tensorflow::ResourceHandle& handle = tensorflow::HandleFromInput(context, 0);
     tensorflow::ResourceMgr* resources = context->resource_manager();
+    tensorflow::core::RefCountPtr<EngineFileResource> resource(new EngineFileResource(handle.name(), filename));
     // Loading a model again names another copy of the same engine: the newer one counts.
     resources->Delete<EngineFileResource>(handle.container(), handle.name()).IgnoreError();
-    tensorflow::core::RefCountPtr<EngineFileResource> resource(new EngineFileResource(handle.name(), filename));
     const absl::Status status = resources->Create(handle.container(), handle.name(), resource.get());
     if (status.ok()) {
       resource.release();                         // the manager's

@@ -1,6 +1,7 @@
 // An engine node apart from TensorFlow: a double gives it files and its segment.
 #include "tfplugin/engine_node.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/hash.h"
 #include "tfplugin/engine_file.h"
 
 namespace tenon::tf {
@@ -207,17 +209,18 @@ TEST(EngineNode, TakesTheEngineInItsFile) {
   }
   ASSERT_FALSE(bytes.empty());
   EXPECT_EQ(EngineResource::find("square:8"), nullptr);
+  const std::string identity = fmt::format("square:{:016x}", hash64(bytes));  // as converted models name it
   const auto path = std::filesystem::temp_directory_path() / ("tenon_engine_node_test_" + std::to_string(getpid()));
   std::ofstream(path, std::ios::binary) << bytes;
   {
-    const EngineFile file("square:8", path);
-    EngineNode node(settings("square:8"));
+    const EngineFile file(identity, path);
+    EngineNode node(settings(identity));
     Host host;
     expect_engine(call(node, host, {3}), {9});
     EXPECT_EQ(host.segments, 0);
   }
   std::filesystem::remove(path);
-  NodeSettings inside = settings("square:9");
+  NodeSettings inside = settings(identity);
   inside.stored = bytes;
   EngineNode node(inside);
   Host host;

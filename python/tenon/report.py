@@ -138,8 +138,8 @@ class ConversionReport(dict[str, Any]):
         return json.dumps(self._everything(), indent=2)
 
     def save_html(self, path: str | os.PathLike[str], title: str = "Conversion report") -> None:
-        """Writes the report as one HTML page that needs nothing else, no network either: the graph, coloured by engine, its nodes with
-        reasons and times, and the tables, with a search over all. Raises IoError; then the file is as it was."""
+        """Writes the report as one HTML page that needs nothing else, no network either: the graph, coloured by engine, its nodes
+        with reasons and times, and the tables, with a search over all. Raises IoError; then the file is as it was."""
         write_whole(path, render(self, title))
 
     def _everything(self):

@@ -68,16 +68,17 @@ def page_data(report):
     native = [[group["op_type"], nodes.reason(group["reason"]),
                [nodes.find_or_add(name, group["op_type"], "", group["reason"]) for name in group["nodes"]]]
               for group in report.native]
-    layers = [[nodes.find_or_add(layer["node"], layer["op"], layer["engine"]) if layer["node"] else -1, layer["op"], layer["kernel"], layer["shape"],
-               layer["ms"], layer["engine"], layer["merged"]] for layer in report.layers]
+    owners = [nodes.find_or_add(layer["node"], layer["op"], layer["engine"]) if layer["node"] else -1 for layer in report.layers]
+    layers = [[owner, *(layer[key] for key in ("op", "kernel", "shape", "ms", "engine", "merged"))]
+              for owner, layer in zip(owners, report.layers)]
     drawn = {row[2] for row in nodes.rows}
     for number, name in enumerate(nodes.engine_names()):
         if number not in drawn:
             nodes.add(name, "TRTEngineOp", name)
     inside, outside = report.node_counts()
-    figures = {key: report.get(key) for key in ("total_flops", "engine_flops", "native_ms", "converted_ms", "seconds")}
+    figures = {key: report.get(key) for key in ("total_flops", "engine_flops", "native_ms", "converted_ms")}
     return {"engines": _engine_rows(report, nodes.engine_names()), "reasons": nodes.reasons, "nodes": nodes.rows, "native": native,
-            "layers": layers, "notes": report.notes, "inside": inside, "outside": outside, "linked": bool(report.nodes), **figures}
+            "layers": layers, "notes": report.notes, "inside": inside, "outside": outside, **figures}
 
 
 def _asset(name):

@@ -28,9 +28,10 @@ class Browser:
             os.dup2(commands, 3)
             os.dup2(answers, 4)
         self._process = subprocess.Popen(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions",
-             "--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND",
-             f"--user-data-dir={self._profile}", "--remote-debugging-pipe", f"--window-size={self._size[0]},{self._size[1]}", "about:blank"],
+            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+             "--disable-extensions", "--disable-background-networking", "--disable-component-update",
+             "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={self._profile}", "--remote-debugging-pipe",
+             "--window-size={},{}".format(*self._size), "about:blank"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=plumb)
         os.close(down[0])
         os.close(up[1])
@@ -40,8 +41,10 @@ class Browser:
             self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Page", "Runtime", "Log", "Network"):
                 self.call(f"{domain}.enable")
-            self.call("Emulation.setDeviceMetricsOverride", width=self._size[0], height=self._size[1], deviceScaleFactor=1, mobile=False)
-            self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if self._dark else "light"}])
+            width, height = self._size
+            self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+            scheme = {"name": "prefers-color-scheme", "value": "dark" if self._dark else "light"}
+            self.call("Emulation.setEmulatedMedia", features=[scheme])
         except BaseException:
             self.__exit__()
             raise
@@ -126,7 +129,8 @@ class Browser:
 
     def middle(self, selector):
         """The place of the middle of an element that is scrolled into view first."""
-        return self.run(f"""(() => {{ const one = document.querySelector({json.dumps(selector)}); one.scrollIntoView({{block: 'center'}});
+        return self.run(f"""(() => {{ const one = document.querySelector({json.dumps(selector)});
+          one.scrollIntoView({{block: 'center'}});
           const box = one.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()""")
 
     def press(self, key):

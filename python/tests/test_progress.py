@@ -33,8 +33,9 @@ BARS = {"rich": [], "tqdm": ["rich"]}
 def on_terminal(end, hidden, **environment):
     """What a script writes to a terminal, where `hidden` packages are not installed."""
     leader, follower = open_terminal()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": os.pathsep.join(sys.path), **environment}
     process = subprocess.Popen([sys.executable, "-c", STEPS, end, *hidden], stdin=follower, stdout=follower, stderr=follower,
-                               env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": os.pathsep.join(sys.path), **environment})
+                               env=environment)
     os.close(follower)
     written = b""
     while True:

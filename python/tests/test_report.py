@@ -22,7 +22,8 @@ NODES = [
 ]
 ENGINES = [{"name": "E0", "nodes": 3, "ops": {"Conv2D": 1, "Relu": 1, "Const": 1}, "input_types": ["float32"],
             "output_types": ["float32"], "input_shapes": [[None, 8, 8, 3]], "output_shapes": [(None, 8, 8, 4)]}]
-LAYERS = [{"node": "a/conv", "op": "Conv2D", "kernel": "gemm", "shape": "[1,8,8,4]", "ms": 1.5, "engine": "E0", "merged": ["a/relu"]},
+LAYERS = [{"node": "a/conv", "op": "Conv2D", "kernel": "gemm", "shape": "[1,8,8,4]", "ms": 1.5, "engine": "E0",
+           "merged": ["a/relu"]},
           {"node": "b/unique", "op": "Unique", "kernel": "reference", "shape": "[9]", "ms": 0.5, "engine": ""}]
 
 
@@ -144,7 +145,8 @@ def test_hostile_names_stay_text(tmp_path):
 
 def test_nodes_of_one_name_in_two_parts_stay_apart(tmp_path):
     nodes = [{"name": "c", "op": "Const", "engine": engine, "reason": "", "inputs": []} for engine in ("", "E0", "E1")]
-    nodes += [{"name": f"use{i}", "op": "Neg", "engine": engine, "reason": "", "inputs": ["c"]} for i, engine in enumerate(("", "E0", "E1"))]
+    nodes += [{"name": f"use{i}", "op": "Neg", "engine": engine, "reason": "", "inputs": ["c"]}
+              for i, engine in enumerate(("", "E0", "E1"))]
     data = data_of(page_of(ConversionReport({}, nodes), tmp_path))
     assert [node[4] for node in data["nodes"][3:]] == [[0], [1], [2]]
     assert [engine["name"] for engine in data["engines"]] == ["E0", "E1"]
@@ -159,7 +161,8 @@ def test_without_nodes_the_page_has_what_the_lists_name(tmp_path):
 
 
 def test_inputs_that_are_nowhere_are_left_out(tmp_path):
-    data = data_of(page_of(ConversionReport({}, [{"name": "a", "op": "Neg", "engine": "", "reason": "", "inputs": ["gone"]}]), tmp_path))
+    nodes = [{"name": "a", "op": "Neg", "engine": "", "reason": "", "inputs": ["gone"]}]
+    data = data_of(page_of(ConversionReport({}, nodes), tmp_path))
     assert data["nodes"][0][4] == []
 
 
@@ -177,7 +180,8 @@ def big_graph(blocks=280, convolutions=6):
     nodes, last = [{"name": "x", "op": "Placeholder", "engine": "", "reason": "", "inputs": []}], "x"
 
     def add(name, op, inputs, engine, reason):
-        nodes.append({"name": name, "op": op, "engine": engine, "reason": "" if engine or op == "Const" else reason, "inputs": inputs})
+        reason = "" if engine or op == "Const" else reason
+        nodes.append({"name": name, "op": op, "engine": engine, "reason": reason, "inputs": inputs})
         return name
     for block in range(blocks):
         engine = "" if block % 10 == 9 else f"TRTEngineOp_000_{block // 10:03d}"

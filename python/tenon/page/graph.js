@@ -5,7 +5,9 @@ const HOME_SCALE = 0.8;
 const READABLE = 0.4;  // scale below which boxes have no text
 const canvas = document.getElementById("canvas"), context = canvas.getContext("2d");
 const view = {scale: 1, x: 0, y: 0};  // the world's point at the canvas' top left corner, and pixels per unit
-const graph = {tree: null, groups: new Map(), open: new Set(), boxes: [], boxOf: null, edges: [], place: null, mode: "engine", constants: false};
+const graph = {
+  tree: null, groups: new Map(), open: new Set(), boxes: [], boxOf: null, edges: [], place: null, mode: "engine", constants: false,
+};
 let matching = null;    // Uint8Array per node while there is a search
 let selection = null;   // {node} or {group: key}
 let onSelect = () => {};
@@ -15,12 +17,13 @@ let colours = readColours();
 function readColours() {
   const style = getComputedStyle(document.documentElement), get = (name) => style.getPropertyValue(name).trim();
   return {back: get("--back"), text: get("--text"), soft: get("--soft"), edge: get("--edge"), accent: get("--accent"),
-    neutral: get("--neutral"), neutralBorder: get("--neutral-border"), saturation: get("--saturation"), lightness: get("--lightness"),
-    border: get("--border-lightness")};
+    neutral: get("--neutral"), neutralBorder: get("--neutral-border"), saturation: get("--saturation"),
+    lightness: get("--lightness"), border: get("--border-lightness")};
 }
 
 function hueColours(hue) {
-  return {fill: `hsl(${hue} ${colours.saturation} ${colours.lightness})`, border: `hsl(${hue} ${colours.saturation} ${colours.border})`};
+  const colour = (lightness) => `hsl(${hue} ${colours.saturation} ${lightness})`;
+  return {fill: colour(colours.lightness), border: colour(colours.border)};
 }
 
 function engineColours(engine) { return hueColours(HUES[engine % HUES.length]); }
@@ -184,7 +187,10 @@ function home() {
   for (let i = 1; i < graph.boxes.length; ++i) if (y[i] < y[first] || (y[i] === y[first] && x[i] < x[first])) first = i;
   view.scale = HOME_SCALE;
   const [width, height] = size(), margin = 20 / HOME_SCALE;
-  const limit = (wanted, room, whole) => (whole + 2 * margin < room ? (whole - room) / 2 : Math.max(-margin, Math.min(wanted, whole + margin - room)));
+  const limit = (wanted, room, whole) => {
+    if (whole + 2 * margin < room) return (whole - room) / 2;
+    return Math.max(-margin, Math.min(wanted, whole + margin - room));
+  };
   view.x = limit(x[first] - width / 2 / HOME_SCALE, width / HOME_SCALE, graph.place.width);
   view.y = limit(-margin, height / HOME_SCALE, graph.place.height);
   requestDraw();

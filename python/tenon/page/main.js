@@ -1,5 +1,5 @@
 // What the page's controls do.
-const details = document.getElementById("details"), search = document.getElementById("search"), matches = document.getElementById("matches");
+const [details, search, matches] = ["details", "search", "matches"].map((id) => document.getElementById(id));
 const tables = [engineTable(), reasonTable(), ...(layers.length ? [layerTable()] : []), nodeTable()];
 let found = [], at = -1;  // nodes that match, and the one that was shown last
 
@@ -7,7 +7,8 @@ let found = [], at = -1;  // nodes that match, and the one that was shown last
 
 function fillSummary() {
   const all = data.inside + data.outside, percent = (part, whole) => `${(100 * part / whole).toFixed(1)}%`;
-  const parts = [`${engines.length} engine${engines.length === 1 ? "" : "s"}`, `${data.inside} of ${all} nodes in engines${all ? ` (${percent(data.inside, all)})` : ""}`];
+  const share = all ? ` (${percent(data.inside, all)})` : "";
+  const parts = [`${engines.length} engine${engines.length === 1 ? "" : "s"}`, `${data.inside} of ${all} nodes in engines${share}`];
   if (data.total_flops) parts.push(`${percent(data.engine_flops || 0, data.total_flops)} of FLOPs`);
   if (data.converted_ms) parts.push(`${formatMs(data.native_ms)} ms natively, ${formatMs(data.converted_ms)} ms converted`);
   if (layers.length) parts.push(`${formatMs(totalMs)} ms in ${layers.length} layers`);
@@ -18,13 +19,15 @@ function fillLegend() {
   const most = 12;
   const entries = engines.slice(0, most).map((engine, id) => element("span", {}, swatch(engineColours(id)), engine.name));
   if (engines.length > most) entries.push(element("span", {}, `… and ${engines.length - most} more engines`));
-  entries.push(element("span", {}, swatch(nativeColours(), true), "native"), element("span", {}, swatch(neutralColours(), true), "constants, inputs, or mixed"));
+  entries.push(element("span", {}, swatch(nativeColours(), true), "native"),
+    element("span", {}, swatch(neutralColours(), true), "constants, inputs, or mixed"));
   document.getElementById("legend").replaceChildren(...entries);
 }
 
 function notes() {
   if (!data.notes.length) return [];
-  return [element("section", {}, element("h2", {}, "Notes"), element("ul", {}, ...data.notes.map((note) => element("li", {}, note))))];
+  const items = data.notes.map((note) => element("li", {}, note));
+  return [element("section", {}, element("h2", {}, "Notes"), element("ul", {}, ...items))];
 }
 
 // --- details ---
@@ -41,8 +44,10 @@ function groupActions(around) {
 
 function timesOf(node) {
   if (node.layers.length) {
-    return element("ul", {}, ...node.layers.slice(0, 20).map((layer) =>
-      element("li", {}, `${formatMs(layer.ms)} ms${totalMs ? ` (${(100 * layer.ms / totalMs).toFixed(1)}%)` : ""}${layer.kernel ? `, ${layer.kernel}` : ""}${layer.shape ? `, ${layer.shape}` : ""}`)));
+    return element("ul", {}, ...node.layers.slice(0, 20).map((layer) => {
+      const share = totalMs ? ` (${(100 * layer.ms / totalMs).toFixed(1)}%)` : "";
+      return element("li", {}, [`${formatMs(layer.ms)} ms${share}`, layer.kernel, layer.shape].filter(Boolean).join(", "));
+    }));
   }
   return node.within ? element("span", {}, "a part of ", nodeLink(node.within)) : "";
 }
@@ -60,18 +65,20 @@ function groupDetails(group) {
   for (const id of group.members) ops[nodes[id].op] = (ops[nodes[id].op] || 0) + 1;
   const where = [...group.counts].sort((a, b) => b[1] - a[1]).slice(0, 10)
     .map(([engine, count]) => `${engine < 0 ? "native" : engineName(engine)}: ${count}`).join(", ");
+  const hidden = graph.constants ? "" : ", besides hidden constants and variables";
+  const opener = element("button", {type: "button", onclick: () => openGroup(group)}, `Open ${group.label}`);
+  const isOpen = graph.open.has(group.key);
   return [element("h3", {}, group.label), list([
-    ["Kind", group.engine >= 0 ? "engine" : "name scope"], ["Nodes", graph.constants ? String(group.members.length) : `${group.members.length}, besides hidden constants and variables`], ["Runs in", where],
+    ["Kind", group.engine >= 0 ? "engine" : "name scope"], ["Nodes", `${group.members.length}${hidden}`], ["Runs in", where],
     ["Ops", counted(ops)], ["Time", group.ms ? `${formatMs(group.ms)} ms` : ""]]),
-  graph.open.has(group.key) ? groupActions(groupsAround(group)) : element("div", {class: "actions"},
-    element("button", {type: "button", onclick: () => openGroup(group)}, `Open ${group.label}`), groupActions(groupsAround(group.parent)))];
+  ...(isOpen ? [] : [element("div", {class: "actions"}, opener)]), groupActions(groupsAround(isOpen ? group : group.parent))];
 }
 
 function showDetails() {
   const box = graph.boxes[selectedBox()], group = selection && selection.group && graph.groups.get(selection.group);
   if (group) details.replaceChildren(...groupDetails(group));
   else if (box) details.replaceChildren(...nodeDetails(selection.node, box.parent));
-  else details.replaceChildren(element("p", {class: "hint"}, "Click a node to see its op, its engine or why it is native, and its time."));
+  else details.replaceChildren(element("p", {class: "hint"}, "Click a node to see its op, its engine or reason, and its time."));
   for (const row of document.querySelectorAll("tr[data-node]")) markRow(row);
 }
 onSelect = showDetails;

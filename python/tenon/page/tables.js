@@ -121,10 +121,13 @@ function engineTable() {
     return {id, engine, count, ins, outs, ms, text, members: drawn[id]};
   });
   const columns = [
-    {title: "Engine", value: (row) => row.engine.name, cell: (row) => element("span", {}, swatch(engineColours(row.id)), row.engine.name)},
+    {title: "Engine", value: (row) => row.engine.name,
+      cell: (row) => element("span", {}, swatch(engineColours(row.id)), row.engine.name)},
     {title: "Nodes", number: true, value: (row) => row.count},
     {title: "Ops", value: (row) => counted(row.engine.ops)}];
-  if (rows.some((row) => row.ins || row.outs)) columns.push({title: "Inputs", value: (row) => row.ins}, {title: "Outputs", value: (row) => row.outs});
+  if (rows.some((row) => row.ins || row.outs)) {
+    columns.push({title: "Inputs", value: (row) => row.ins}, {title: "Outputs", value: (row) => row.outs});
+  }
   const timed = [["native_ms", "Native ms"], ["engine_ms", "Engine ms"]].filter(([key]) => rows.some((row) => row.engine[key]));
   for (const [key, title] of timed) {
     columns.push({title, number: true, value: (row) => figure(row.engine[key]), cell: (row) => milliseconds(row.engine[key])});
@@ -146,12 +149,13 @@ function reasonTable() {
 function layerTable() {
   const share = (row) => (totalMs ? 100 * row.ms / totalMs : 0);
   return makeTable("layers", "Times of layers", [
-    {title: "Node", value: (row) => (row.node < 0 ? "" : nodes[row.node].name), cell: (row) => (row.node < 0 ? "–" : nodeLink(nodes[row.node]))},
+    {title: "Node", value: (row) => (row.node < 0 ? "" : nodes[row.node].name),
+      cell: (row) => (row.node < 0 ? "–" : nodeLink(nodes[row.node]))},
     {title: "Step", number: true, value: (row) => row.order},
     {title: "ms", number: true, value: (row) => row.ms, cell: (row) => formatMs(row.ms)},
     {title: "Share", number: true, value: share, cell: (row) => `${share(row).toFixed(1)}%`},
-    {title: "Op", value: (row) => row.op}, {title: "Kernel", value: (row) => row.kernel}, {title: "Shape", value: (row) => row.shape},
-    {title: "Engine", value: (row) => row.engine || "native"}], layers, `; ${formatMs(totalMs)} ms in all`);
+    {title: "Op", value: (row) => row.op}, {title: "Kernel", value: (row) => row.kernel},
+    {title: "Shape", value: (row) => row.shape}, {title: "Engine", value: (row) => row.engine || "native"}], layers, `; ${formatMs(totalMs)} ms in all`);
 }
 
 function nodeTable() {
@@ -161,7 +165,8 @@ function nodeTable() {
     {title: "Op", value: (row) => nodes[row.node].op},
     {title: "Engine", value: (row) => engineName(nodes[row.node].engine) || "native"},
     {title: "Reason", value: (row) => nodes[row.node].reason}];
-  if (layers.length) columns.push({title: "ms", number: true, value: (row) => nodes[row.node].ms, cell: (row) => milliseconds(nodes[row.node].ms)});
+  const ms = (row) => nodes[row.node].ms;
+  if (layers.length) columns.push({title: "ms", number: true, value: ms, cell: (row) => milliseconds(ms(row))});
   return makeTable("nodes", "Nodes", columns, rows);
 }
 

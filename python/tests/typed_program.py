@@ -1,11 +1,13 @@
 """What a program that uses Tenon's public names looks like to a type checker: `mypy --strict` finds nothing. It is not run."""
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 import tenon
 import tenon.tensorflow
+from tenon import trt_convert as trt
 from tenon.progress import progress
 
 
@@ -33,3 +35,21 @@ def run(model: pathlib.Path, image: npt.NDArray[np.float32]) -> float:
 def plug_in() -> str:
     tenon.tensorflow.build_foreign_engines(False)
     return tenon.tensorflow.load()
+
+
+def inputs() -> Iterator[tuple[npt.NDArray[np.float32]]]:
+    yield (np.zeros((1, 8, 8, 1), np.float32),)
+
+
+def convert_as_tftrt_does(source: str, target: pathlib.Path) -> tuple[str, ...]:
+    params = trt.DEFAULT_TRT_CONVERSION_PARAMS._replace(precision_mode=trt.TrtPrecisionMode.FP16, maximum_cached_engines=2)
+    converter = trt.TrtGraphConverterV2(input_saved_model_dir=source, conversion_params=params)
+    converter.options.op_denylist = ["Relu"]
+    converter.freeze = True
+    function = converter.convert()
+    print(function(*next(inputs())))
+    converter.build(inputs)
+    converter.summary(print_fn=print, detailed=False)
+    converter.save(target)
+    print(converter.report.notes, params.use_calibration)
+    return converter.options.op_denylist

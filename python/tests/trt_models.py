@@ -1,7 +1,30 @@
 """Small SavedModels for the tests of tenon.trt_convert, written as text."""
-from conftest import _info, _node, _signature, _write_saved_model, identity_nodes, _shape
-
 DTYPES = {"float32": "DT_FLOAT", "int32": "DT_INT32"}
+
+
+def _node(name, op, inputs=(), **attributes):
+    lines = [f'name: "{name}"', f'op: "{op}"', *(f'input: "{source}"' for source in inputs)]
+    lines += [f'attr {{ key: "{key}" value {{ {value} }} }}' for key, value in attributes.items()]
+    return "node { " + " ".join(lines) + " }"
+
+
+def _shape(sizes):
+    return "shape { unknown_rank: true }" if sizes is None else "shape { " + " ".join(f"dim {{ size: {size} }}" for size in sizes) + " }"
+
+
+def _info(tensor, dtype, sizes):
+    return f'name: "{tensor}" dtype: {dtype} tensor_{_shape(sizes)}'
+
+
+def _write(folder, nodes, key, inputs, outputs):
+    text = "".join(f'{kind} {{ key: "{name}" value {{ {info} }} }} ' for kind, infos in (("inputs", inputs), ("outputs", outputs))
+                   for name, info in infos.items())
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pbtxt").write_text(
+        'saved_model_schema_version: 1\nmeta_graphs {\nmeta_info_def { tags: "serve" }\ngraph_def {\n' + "\n".join(nodes) +
+        f'\nversions {{ producer: 1395 }}\n}}\nsignature_def {{ key: "{key}" value {{ {text} '
+        'method_name: "tensorflow/serving/predict" } }\n}\n')
+    return folder
 
 
 def constant(name, value, dtype="float32"):
@@ -29,15 +52,10 @@ def model(folder, sizes, dtype="float32", inputs=("x",), key="serving_default", 
     if minus:
         nodes.append(_node("z", "Neg", ["more"], T=f"type: {kind}"))
         outputs["z"] = _info("z:0", kind, sizes)
-    return _write_saved_model(folder, nodes, [_signature(key, {name: _info(f"in_{name}:0", kind, sizes) for name in inputs}, outputs)])
+    return _write(folder, nodes, key, {name: _info(f"in_{name}:0", kind, sizes) for name in inputs}, outputs)
 
 
 def expected(*values):
     """y of the model."""
     return 2 * sum(values) + 1
 
-
-def empty_model(folder):
-    """A model without anything to convert."""
-    return _write_saved_model(folder, identity_nodes("DT_FLOAT", [-1]), [
-        _signature("serving_default", {"x": _info("x:0", "DT_FLOAT", [-1])}, {"y": _info("y:0", "DT_FLOAT", [-1])})])

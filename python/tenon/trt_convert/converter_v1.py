@@ -3,11 +3,13 @@ import numpy as np
 
 from .. import progress
 from ..arrays import numpy_dtype, to_native
-from . import environment, notices, parameters, wire, worlds
+from . import environment, notices, parameters, wire, world_arrays, worlds
 from .model import PartitionedModel, native_options
 from .options import ConverterOptions
 from .parameters import (DEFAULT_SIGNATURE_KEY, DEFAULT_TAGS, DEFAULT_TRT_MAX_WORKSPACE_SIZE_BYTES, TrtConversionParams,
                          TrtPrecisionMode)
+
+_VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 
 
 def _name(node):
@@ -63,7 +65,7 @@ class TrtGraphConverter:
         self._input_saved_model_signature_key = input_saved_model_signature_key or DEFAULT_SIGNATURE_KEY
         self._nodes_denylist = list(nodes_denylist or [])
         self._converted = self._calibration_data_collected = False
-        self._model = self._converted_graph_def = None
+        self._model = self._saved = self._converted_graph_def = None
         self.options = ConverterOptions()
 
     def _batch_size(self, asked):
@@ -80,9 +82,11 @@ class TrtGraphConverter:
         if self._converted:
             raise AssertionError("convert() was called already; another conversion needs another converter")
         with progress.progress("convert", quiet=self.options.quiet) as bar:
-            self._model = self._partitioned(lambda text, fraction: bar.update(0.5 * fraction, text))
+            self._model = self._saved = self._partitioned(lambda text, fraction: bar.update(0.5 * fraction, text))
+            if self._input_saved_model_dir and _VARIABLES & {node["op"] for node in self._model.conversion.nodes()}:
+                self._freeze()
             if not self._is_dynamic_op:
-                self._build_static_engines(bar)
+                self._build_static_engines(self._model, bar)
             self._converted_graph_def = self._world.graph_def(self._graph_bytes())
             bar.update(1.0, f"{len(self._model.engines)} engines")
         self._model.tell()
@@ -90,34 +94,64 @@ class TrtGraphConverter:
         return self._converted_graph_def
 
     def _partitioned(self, show):
-        denied = [_node_name(node) for node in self._nodes_denylist]
-        if self._input_saved_model_dir:
-            options = native_options(self._conversion_params, self.options, self._input_saved_model_tags,
-                                     self._input_saved_model_signature_key, denylist=denied)
-            return PartitionedModel.of_saved_model(self._input_saved_model_dir, options, show)
-        content = self._world.graph_def_bytes(self._input_graph_def)
-        kept = [_name(node) for node in self._nodes_denylist] or wire.ends(content)
-        options = native_options(self._conversion_params, self.options, denylist=denied or kept)
-        return PartitionedModel.of_graph(content, kept, options, show)
+        if not self._input_saved_model_dir:
+            content = self._world.graph_def_bytes(self._input_graph_def)
+            return self._of_graph(content, [_name(node) for node in self._nodes_denylist] or wire.ends(content), show)
+        options = native_options(self._conversion_params, self.options, self._input_saved_model_tags, self._input_saved_model_signature_key,
+                                 denylist=[_node_name(node) for node in self._nodes_denylist])
+        return PartitionedModel.of_saved_model(self._input_saved_model_dir, options, show)
+
+    def _of_graph(self, content, kept, show=None):
+        denied = [_node_name(node) for node in [*self._nodes_denylist, *kept]]
+        return PartitionedModel.of_graph(content, kept, native_options(self._conversion_params, self.options, denylist=denied), show)
+
+    def _freeze(self):
+        """The GraphDef of a SavedModel has constants for variables; the SavedModel that is written keeps them."""
+        frozen = self._world.freeze(self._input_saved_model_dir, self._input_saved_model_tags, self._input_saved_model_signature_key)
+        if frozen is None:
+            notices.warn("The GraphDef that is returned has variables without values, which need TensorFlow to become constants; save() "
+                         "writes a complete model")
+        else:
+            self._model = self._of_graph(*frozen)
 
     def _graph_bytes(self):
         engines = {} if self._is_dynamic_op else self._model.stored_engines()
-        return self._model.conversion.graph_def({"engines": engines, "allow_build_at_runtime": self._is_dynamic_op})
+        return self._model.conversion.graph_def({"engines": engines, "allow_build_at_runtime": self._is_dynamic_op or not engines})
 
-    def _build_static_engines(self, bar):
-        library = wire.library(self._model.conversion.graph_def({}))
-        for count, engine in enumerate(self._model.engines):
-            bar.update(0.5 + 0.5 * count / len(self._model.engines), f"building {engine['name']}")
-            shapes = engine["input_shapes"]
-            if any(shape is None or -1 in shape[1:] for shape in shapes):
-                notices.warn(f"{engine['name']} is not built: more than the batch of its inputs is unknown; it will run natively")
+    def _build_static_engines(self, model, bar):
+        """Builds engines for batches up to max_batch_size."""
+        if not self._input_saved_model_dir or model is not self._saved:
+            return self._build_each_engine(model, bar)
+        bar.update(0.5, "building engines")
+        function = world_arrays.load(model.runnable(), self._input_saved_model_tags, self._input_saved_model_signature_key,
+                                     self.options.threads, model)
+        if all(self._can_build(spec.shape) for spec in function.inputs):
+            function(**{spec.name: self._zeros(spec.shape, spec.dtype) for spec in function.inputs})
+        else:
+            notices.warn("The engines are not built: more than the batch of the signature's inputs is unknown. They will be built when the "
+                         "model runs")
+
+    def _build_each_engine(self, model, bar):
+        library = wire.library(model.conversion.graph_def({}))
+        for count, engine in enumerate(model.engines):
+            bar.update(0.5 + 0.5 * count / len(model.engines), f"building {engine['name']}")
+            if not all(map(self._can_build, engine["input_shapes"])):
+                notices.warn(f"{engine['name']} is not built: more than the batch of its inputs is unknown. It will be built when the "
+                             "graph runs")
                 continue
-            feeds = [np.zeros([self._max_batch_size if size < 0 else size for size in shape], numpy_dtype(dtype))
-                     for shape, dtype in zip(shapes, engine["input_types"])]
-            ran, reason, _ = self._model.resource(engine).run([to_native(feed, None) for feed in feeds], library,
-                                                              engine["name"] + "_native_segment", len(engine["output_types"]))
+            feeds = [self._zeros(shape, numpy_dtype(dtype)) for shape, dtype in zip(engine["input_shapes"], engine["input_types"])]
+            ran, reason, _ = model.resource(engine).run([to_native(feed, None) for feed in feeds], library,
+                                                        engine["name"] + "_native_segment", len(engine["output_types"]))
             if not ran:
                 notices.warn(f"{engine['name']} has no engine and will run natively: {reason}")
+
+    @staticmethod
+    def _can_build(shape):
+        return shape is not None and not any(size in (None, -1) for size in shape[1:])
+
+    def _zeros(self, shape, dtype):
+        sizes = [self._max_batch_size if size in (None, -1) else size for size in shape]
+        return np.full(sizes, b"", dtype) if dtype == object else np.zeros(sizes, dtype)
 
     def calibrate(self, fetch_names, num_runs, feed_dict_fn=None, input_map_fn=None):
         """Runs the converted graph on calibration data and returns the GraphDef.
@@ -148,7 +182,10 @@ class TrtGraphConverter:
         if self._input_graph_def:
             raise ValueError("Not able to save to a SavedModel since input is a GraphDef")
         with progress.progress("save", quiet=self.options.quiet) as bar:
-            self._model.save(output_saved_model_dir, True, self._is_dynamic_op, False, lambda folder: None, bar.update)
+            if self._saved is not self._model and not self._is_dynamic_op:
+                self._build_static_engines(self._saved, bar)
+            built = not self._is_dynamic_op and all(map(self._saved.executed, self._saved.engines))
+            self._saved.save(output_saved_model_dir, True, not built, False, lambda folder: None, bar.update)
 
     @property
     def report(self):

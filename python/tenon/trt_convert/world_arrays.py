@@ -86,6 +86,11 @@ def graph_def_bytes(graph):
     return bytes(graph) if isinstance(graph, (bytes, bytearray, memoryview)) else graph.SerializeToString()
 
 
+def freeze(folder, tags, key):
+    """A SavedModel's GraphDef with constants for variables, and its outputs; None: that cannot be made here."""
+    del folder, tags, key
+
+
 def calibrate_graph(content, fetches, runs, feed_dict_fn, input_map_fn):
     """Runs a GraphDef `runs` times on what one of the functions returns: {tensor name: array}."""
     feeds = feed_dict_fn or input_map_fn

@@ -138,6 +138,17 @@ def graph_def_bytes(graph):
     return bytes(graph) if isinstance(graph, (bytes, bytearray, memoryview)) else graph.SerializeToString()
 
 
+def freeze(folder, tags, key):
+    """A SavedModel's GraphDef with constants for variables, as bytes, and the names of its outputs."""
+    plugin.load()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        signature = tf.compat.v1.saved_model.load(session, tags, os.fspath(folder)).signature_def[key]
+        outputs = sorted(info.name for info in signature.outputs.values())
+        frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
+            session, session.graph.as_graph_def(), sorted({name.split(":")[0] for name in outputs}))
+    return frozen.SerializeToString(), outputs
+
+
 def calibrate_graph(content, fetches, runs, feed_dict_fn, input_map_fn):
     """Runs a GraphDef `runs` times in a session."""
     inputs = input_map_fn() if input_map_fn else None

@@ -305,3 +305,31 @@ def test_the_guides_int8_program(tmp_path, capsys):
     layer = tf.keras.layers.TFSMLayer(str(tmp_path / "saved"), call_endpoint="serving_default")
     [probabilities] = layer(x).values()
     np.testing.assert_allclose(probabilities, network(x), atol=1e-5)
+
+
+# ---- TensorFlow 1 -------------------------------------------------------------------------------------------------------------
+
+
+def test_eager_execution_is_refused_by_v1(saved):
+    with pytest.raises(RuntimeError):
+        trt.TrtGraphConverter(input_saved_model_dir=saved)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_variables_are_constants_in_the_graph_that_v1_returns(tmp_path, dynamic):
+    module = tf.Module()
+    module.weight = tf.Variable(tf.ones([3, 2]))
+    module.function = tf.function(lambda x: {"y": tf.nn.relu(x @ module.weight) * 2}, input_signature=[tf.TensorSpec([None, 3], name="x")])
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.function)
+    entry = signature_def(str(tmp_path / "model"))
+    x = np.float32([[1, 2, 3]])
+    with tf.Graph().as_default():
+        made = trt.TrtGraphConverter(input_saved_model_dir=str(tmp_path / "model"), minimum_segment_size=2, is_dynamic_op=dynamic)
+        made.options.quiet = True
+        graph = made.convert()
+        made.save(str(tmp_path / "saved"))
+    assert any(node.op == "TRTEngineOp" for node in graph.node) and not any(node.op == "VarHandleOp" for node in graph.node)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        [y] = tf.graph_util.import_graph_def(graph, return_elements=[entry.outputs["y"].name], name="")
+        np.testing.assert_array_equal(session.run(y, {entry.inputs["x"].name: x}), [[12, 12]])
+    np.testing.assert_array_equal(signature(str(tmp_path / "saved"))(x=tf.constant(x))["y"], [[12, 12]])

@@ -43,10 +43,10 @@ def test_tensorflow_runs_the_graph(name, recorded):
 def convert_and_compare(name, mode, denied, worker, tensorflow_worker, plain_worker, model, folder):
     """Converts in the worker, compares every stage and then Tenon alone; returns the engines."""
     case = CASES[name]
-    answer = worker.run("convert", name, model, mode, str(folder), denied)
+    answer = worker.run("convert_case", name, model, mode, str(folder), denied)
     for stage, outputs in answer["stages"].items():
         assert_equal_outputs(case, outputs, model["expected"], stage)
-    alone = plain_worker.run("session", name, model, answer["path"])
+    alone = plain_worker.run("session_of_case", name, model, answer["path"])
     assert_equal_outputs(case, alone["outputs"], model["expected"], "Tenon alone")
     return tensorflow_worker.run("engines", answer["path"])
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
+TESTS = FOLDER.parent
 
 
 def send(stream, value):
@@ -40,18 +41,18 @@ class Worker:
     def _start(self):
         package = str(pathlib.Path(importlib.util.find_spec("tenon").origin).resolve().parent.parent)
         environment = dict(os.environ, TENON_TENSORFLOW="1" if self.kind == "tensorflow" else "0",
-                           PYTHONPATH=os.pathsep.join([str(FOLDER), package, os.environ.get("PYTHONPATH", "")]))
+                           PYTHONPATH=os.pathsep.join([str(FOLDER), str(TESTS), package, os.environ.get("PYTHONPATH", "")]))
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen([sys.executable, "-m", "yardstick.worker", self.kind], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=self._log, env=environment)
 
-    def run(self, *job):
+    def run(self, job, *arguments, **options):
         """The answer of a job; raises JobFailed with the worker's traceback, or with its last words when it died."""
         if self._process is None:
             self._start()
         start = self._log.seek(0, os.SEEK_END)
         try:
-            send(self._process.stdin, job)
+            send(self._process.stdin, (job, arguments, options))
             answer = receive(self._process.stdout)
         except BrokenPipeError:
             answer = None

@@ -96,30 +96,63 @@ def record(name, folder):
     return {"path": path, "feeds": feeds, "expected": [call(expected, f) for f in feeds]}
 
 
-def convert(name, recorded, mode, folder, denied):
-    """Converts, builds where the mode says so, runs twice, saves; in TensorFlow also loads and runs. Answers with the
-    path and the outputs of each stage."""
+def convert(path, feeds, folder, build=True, named=False, variables=None, **options):
+    """Converts a model, builds with the feeds, runs twice, saves; in TensorFlow also loads and runs. Answers with the path and
+    the outputs of each stage. named: build() gets dictionaries, else tuples. variables: of the environment, meanwhile."""
     from tenon import trt_convert as trt
+    with environment(variables or {}):
+        converter = trt.TrtGraphConverterV2(input_saved_model_dir=path, **options)
+        function = converter.convert()
+        if build:
+            converter.build(lambda: (f if named else tuple(f.values()) for f in feeds))
+        stages = {"converted": [call(function, f) for f in feeds], "converted, second run": [call(function, f) for f in feeds]}
+        saved = os.path.join(folder, "converted")
+        converter.save(saved)
+        if tf is not None:
+            key = options.get("input_saved_model_signature_key") or "serving_default"
+            loaded = tf.saved_model.load(saved, options.get("input_saved_model_tags")).signatures[key]
+            stages["saved and loaded"] = [call(loaded, f) for f in feeds]
+    return {"path": saved, "stages": stages}
+
+
+def convert_case(name, recorded, mode, folder, denied):
+    """convert() as a case and a mode want it."""
     case = cases.all_cases()[name]
     variables = {NATIVE: str(case.native), "TF_TRT_OP_DENYLIST": ",".join(denied), **case.environment}
-    with environment(variables):
-        options = {"minimum_segment_size": 2, "maximum_cached_engines": case.maximum_cached_engines}
-        if mode.startswith("dynamic-"):
-            options.update(use_dynamic_shape=True, dynamic_shape_profile_strategy=mode.split("-", 1)[1])
-        converter = trt.TrtGraphConverterV2(input_saved_model_dir=recorded["path"], **options)
-        function = converter.convert()
-        if mode != "implicit":
-            converter.build(lambda: (tuple(f.values()) for f in recorded["feeds"]))
-        stages = {"converted": [call(function, f) for f in recorded["feeds"]],
-                  "converted, second run": [call(function, f) for f in recorded["feeds"]]}
-        path = os.path.join(folder, "converted")
-        converter.save(path)
-        answer = {"path": path, "stages": stages}
-        if tf is not None:
-            loaded = tf.saved_model.load(path).signatures["serving_default"]
-            stages["saved and loaded"] = [call(loaded, f) for f in recorded["feeds"]]
-            answer["loaded_shapes"] = {name: t.shape for name, t in loaded.structured_outputs.items()}
-    return answer
+    options = {"minimum_segment_size": 2, "maximum_cached_engines": case.maximum_cached_engines}
+    if mode.startswith("dynamic-"):
+        options.update(use_dynamic_shape=True, dynamic_shape_profile_strategy=mode.split("-", 1)[1])
+    return convert(recorded["path"], recorded["feeds"], folder, build=mode != "implicit", variables=variables, **options)
+
+
+def reference(path, feeds, key):
+    """TensorFlow's own outputs of a model on disk, run twice; None where it refuses the feeds or is not deterministic."""
+    import reference as oracle
+    try:
+        once, again = (oracle.run_saved_model(path, feeds, key) for _ in range(2))
+    except Exception:  # pylint: disable=broad-except
+        return None
+    same = all(np.array_equal(np.asarray(again[name]), np.asarray(value)) for name, value in once.items())
+    return as_arrays(once) if same else None
+
+
+def net(name, folder):
+    """Writes a net of nets.py; answers with its path, feeds and TensorFlow's outputs."""
+    from . import nets
+    path = os.path.join(folder, "model")
+    values = nets.write(tf, name, path)
+    function = tf.saved_model.load(path).signatures["serving_default"]
+    key = next(iter(function.structured_input_signature[1]))
+    feeds = [{key: value} for value in values]
+    return {"path": path, "feeds": feeds, "expected": [call(function, f) for f in feeds]}
+
+
+def example(**features):
+    """A serialized tf.train.Example of one float each."""
+    made = tf.train.Example()
+    for name, value in features.items():
+        made.features.feature[name].float_list.value.append(value)
+    return made.SerializeToString()
 
 
 def engines(path):
@@ -131,17 +164,23 @@ def engines(path):
     return graph_engines(model.meta_graphs[0].graph_def)
 
 
-def session(name, recorded, path):
-    """Runs a written model in Tenon alone: outputs and the engines' states."""
+def session(path, feeds, key=None, variables=None):
+    """Runs a model in Tenon alone: outputs and the states of its engines."""
     import tenon
+    with environment(variables or {}):
+        model = tenon.Session(path, key)
+        outputs = [as_arrays(model.run(f)) for f in feeds]
+        return {"outputs": outputs, "engines": [e._asdict() for e in model.engines]}
+
+
+def session_of_case(name, recorded, path):
+    """session() as a case wants it."""
     case = cases.all_cases()[name]
-    with environment({NATIVE: str(case.native), **case.environment}):
-        model = tenon.Session(path)
-        outputs = [as_arrays(model.run(f)) for f in recorded["feeds"]]
-        return {"outputs": outputs, "engines": [tuple(e) for e in model.engines]}
+    return session(path, recorded["feeds"], variables={NATIVE: str(case.native), **case.environment})
 
 
-JOBS = {"record": record, "convert": convert, "engines": engines, "session": session}
+JOBS = {job.__name__: job for job in (record, convert, convert_case, reference, net, example, engines, session,
+                                       session_of_case)}
 
 
 def main(kind):
@@ -157,7 +196,7 @@ def main(kind):
         if job is None:
             return
         try:
-            answer = (True, JOBS[job[0]](*job[1:]))
+            answer = (True, JOBS[job[0]](*job[1], **job[2]))
             if kind == "plain" and "tensorflow" in sys.modules:
                 raise AssertionError("tensorflow was imported where it must not be needed")
         except BaseException:  # pylint: disable=broad-except

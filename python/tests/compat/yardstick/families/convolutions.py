@@ -90,8 +90,8 @@ _ROW = [["conv0", "conv1"]]
 def both_layouts(name, build, groups, shape, squeeze=False, **more):
     """The case in NCHW, its reference in NHWC; `shape` is NCHW."""
     wrap = _squeezed if squeeze else (lambda b: b)
-    return case(name, wrap(in_layout(build, "NCHW")), batched(*shape), reference=wrap(as_channels_last(build)), **both(groups),
-                **more)
+    return case(name, wrap(in_layout(build, "NCHW")), batched(*shape), reference=wrap(as_channels_last(build)),
+                **both(groups), **more)
 
 
 CASES = [

@@ -4,7 +4,8 @@ from ..cases import Case, Input, both
 
 def resize(align_corners, half_pixel_centers, target=None):
     def build(tf, x):
-        sizes = tf.constant(target) if target else tf.multiply(tf.shape(x, name="shape")[1:3], tf.constant([2]), name="twice")
+        twice = lambda: tf.multiply(tf.shape(x, name="shape")[1:3], tf.constant([2]), name="twice")
+        sizes = tf.constant(target) if target else twice()
         y = tf.raw_ops.ResizeBilinear(images=x, size=sizes, align_corners=align_corners,
                                       half_pixel_centers=half_pixel_centers, name="resize")
         return tf.identity(y)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs, builds and tests everything. usage: scripts/test.sh [quick|full]     (default: full)
-#   quick  layer check, build, C++ and Python tests
+#   quick  layer check, build, C++ and Python tests but those marked "full"
 #   full   the same, then caps of the instruction set, install and wheel tests, ASan with UBSan, TSan, fuzzing
 # A lane that fails does not stop the others; the last lines say which failed, and the exit code is 1.
 # TENON_VENV: the venv (default .venv). TENON_FUZZ_SECONDS: seconds per fuzz target (default 60).
@@ -76,7 +76,9 @@ export TENON_VENV=$venv PATH="$venv/bin:$PATH" CCACHE_BASEDIR=$PWD CCACHE_NOHASH
 lane "layers" tools/check_layers.py
 needed "build" build
 lane "C++ tests" run_ctest build
-lane "Python tests" env PYTHONPATH=build/python python -m pytest -q -rs python/tests
+kept=()
+if [ "$choice" = quick ]; then kept=(-m "not full"); fi
+lane "Python tests" env PYTHONPATH=build/python python -m pytest -q -rs "${kept[@]}" python/tests
 if [ "$choice" = quick ]; then finish; fi
 
 lane "C++ tests under caps of the instruction set" capped

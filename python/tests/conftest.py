@@ -11,6 +11,11 @@ TENON = os.environ.get("TENON_CLI", str(ROOT / "build" / "tenon"))
 DIGITS = ROOT / "examples" / "digits"
 
 
+def pytest_configure(config):
+    """Markers of this folder."""
+    config.addinivalue_line("markers", "full: too heavy for the quick lane of scripts/test.sh")
+
+
 def tenon_command(*arguments, timeout=120, **more):
     """Runs the command and returns the finished process (returncode, stdout, stderr as text)."""
     return subprocess.run([TENON, *map(str, arguments)], **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}, text=True,

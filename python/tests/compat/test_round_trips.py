@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tenon
-from yardstick import layout, nets
+from yardstick import nets
 from yardstick.worker import NATIVE, as_arrays
 
 MODELS = os.path.join(os.path.dirname(__file__), "..", "..", "..", "..", "shared", "models")
@@ -27,7 +27,8 @@ def shared_models():
 def made_up(spec, example):
     """A batch of two for an input; texts are serialized examples, which some models parse."""
     rng = np.random.default_rng(5)
-    shape = [2 if size is None else size for size in ((None, 1) if spec.shape is None else spec.shape)]
+    unknown = (None,) if spec.dtype == object else (None, 1)
+    shape = [2 if size is None else size for size in (unknown if spec.shape is None else spec.shape)]
     if spec.dtype == object:
         return np.full(shape, example, dtype=object)
     if spec.dtype == bool:

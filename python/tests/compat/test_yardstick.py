@@ -52,9 +52,15 @@ def convert_and_compare(name, mode, denied, worker, tensorflow_worker, plain_wor
 
 
 def assert_as_good(name, mode, engines):
-    groups = CASES[name].expected(mode)
-    if groups:
-        assert not layout.faults(engines, groups), engines
+    """As good as TF-TRT's, or worse for the reason that the case gives: then the test, whose values were right, is an xfail."""
+    case = CASES[name]
+    faults = layout.faults(engines, case.expected(mode) or [])
+    reason = next((reason for start, reason in case.short.items() if mode.startswith(start)), None)
+    if reason is None:
+        assert not faults, engines
+        return
+    assert faults, f"as good as TF-TRT's now; take the note out of the case: {reason}"
+    pytest.xfail(reason)
 
 
 @converts

@@ -39,7 +39,7 @@ class Worker:
         self._process = self._log = None
 
     def _start(self):
-        package = str(pathlib.Path(importlib.util.find_spec("tenon").origin).resolve().parent.parent)
+        package = str(pathlib.Path(importlib.util.find_spec("tenon").origin).absolute().parent.parent)
         environment = dict(os.environ, TENON_TENSORFLOW="1" if self.kind == "tensorflow" else "0",
                            PYTHONPATH=os.pathsep.join([str(FOLDER), str(TESTS), package, os.environ.get("PYTHONPATH", "")]))
         self._log = tempfile.TemporaryFile()

@@ -3,8 +3,6 @@
 TensorFlow's own outputs = the converted function's = the saved and loaded model's = those of Tenon alone. Native execution
 is refused wherever the originals refuse it, so that a right answer proves an engine.
 """
-import importlib.util
-
 import numpy as np
 import pytest
 
@@ -13,8 +11,6 @@ from yardstick.cases import BORDER_OPS, all_cases
 
 CASES = all_cases()
 RUNS = [(name, mode) for name, case in CASES.items() for mode in case.modes()]
-HAS_CONVERTER = importlib.util.find_spec("tenon.trt_convert") is not None
-converts = pytest.mark.skipif(not HAS_CONVERTER, reason="this build has no tenon.trt_convert")
 
 
 def assert_equal_outputs(case, found, expected, stage):
@@ -52,7 +48,7 @@ def convert_and_compare(name, mode, denied, worker, tensorflow_worker, plain_wor
 
 
 def assert_as_good(name, mode, engines):
-    """As good as TF-TRT's, or worse for the reason that the case gives: then the test, whose values were right, is an xfail."""
+    """As good as TF-TRT's, or worse for the reason that the case gives: then a test whose values are right is an xfail."""
     case = CASES[name]
     faults = layout.faults(engines, case.expected(mode) or [])
     reason = next((reason for start, reason in case.short.items() if mode.startswith(start)), None)
@@ -63,7 +59,6 @@ def assert_as_good(name, mode, engines):
     pytest.xfail(reason)
 
 
-@converts
 @pytest.mark.parametrize("name,mode", RUNS)
 def test_in_tensorflow(name, mode, recorded, tensorflow_worker, plain_worker, tmp_path):
     """Ops that TF-TRT cannot convert stay native, so that the borders are where its engines end."""
@@ -73,7 +68,6 @@ def test_in_tensorflow(name, mode, recorded, tensorflow_worker, plain_worker, tm
     assert_as_good(name, mode, engines)
 
 
-@converts
 @pytest.mark.parametrize("name,mode", RUNS)
 def test_without_tensorflow(name, mode, recorded, tensorflow_worker, plain_worker, tmp_path):
     """Everything that Tenon can convert may go into engines."""

@@ -28,8 +28,8 @@ class Case:
     original does not run in that mode (the values are compared all the same). borders: the graph has BORDER_OPS. native: the
     original lets calls run natively. reference: builds the same function from ops that TensorFlow has CPU kernels for.
     edit(tf, folder): changes the written model. module(tf, module): gives the module state and returns a builder
-    that uses it. environment: variables to set while converting and running. only: how the names of its modes begin. short: {how the
-    name of a mode begins: why the engines are not as good as TF-TRT's}.
+    that uses it. environment: variables to set while converting and running. only: how the names of its modes begin. short:
+    {how the name of a mode begins: why the engines are not as good as TF-TRT's}.
     """
     name: str
     build: Callable

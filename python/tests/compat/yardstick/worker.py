@@ -97,15 +97,15 @@ def record(name, folder):
 
 
 def convert(path, feeds, folder, build=True, named=False, variables=None, **options):
-    """Converts a model, builds with the feeds, runs twice, saves; in TensorFlow also loads and runs. Answers with the path and
-    the outputs of each stage. named: build() gets dictionaries, else tuples. variables: of the environment, meanwhile."""
+    """Converts a model, builds with the feeds, runs twice, saves; in TensorFlow also loads and runs. Answers with the path
+    and the outputs of each stage. named: build() gets dictionaries, not tuples. variables: of the environment meanwhile."""
     from tenon import trt_convert as trt
     with environment(variables or {}):
         converter = trt.TrtGraphConverterV2(input_saved_model_dir=path, **options)
         function = converter.convert()
         if build:
             converter.build(lambda: (f if named else tuple(f.values()) for f in feeds))
-        stages = {"converted": [call(function, f) for f in feeds], "converted, second run": [call(function, f) for f in feeds]}
+        stages = {stage: [call(function, f) for f in feeds] for stage in ("converted", "converted, second run")}
         saved = os.path.join(folder, "converted")
         converter.save(saved)
         if tf is not None:
@@ -134,6 +134,15 @@ def reference(path, feeds, key):
         return None
     same = all(np.array_equal(np.asarray(again[name]), np.asarray(value)) for name, value in once.items())
     return as_arrays(once) if same else None
+
+
+def loads(path):
+    """Whether TensorFlow 2's loader takes the model."""
+    try:
+        tf.saved_model.load(path)
+    except Exception:  # pylint: disable=broad-except
+        return False
+    return True
 
 
 def net(name, folder):
@@ -179,7 +188,7 @@ def session_of_case(name, recorded, path):
     return session(path, recorded["feeds"], variables={NATIVE: str(case.native), **case.environment})
 
 
-JOBS = {job.__name__: job for job in (record, convert, convert_case, reference, net, example, engines, session,
+JOBS = {job.__name__: job for job in (record, convert, convert_case, reference, loads, net, example, engines, session,
                                        session_of_case)}
 
 

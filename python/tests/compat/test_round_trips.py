@@ -16,8 +16,8 @@ CONVERTED = {"tftrt_2.0", "gpu_trt"}
 # Signatures that change the model's state, of which conversion makes a snapshot.
 STATEFUL = {"incr_counter", "incr_counter_by", "reset_counter"}
 IDLE_ENGINES = {"patches_and_norms", "encoder"}
-GRADIENTS = pytest.mark.xfail(strict=True, reason="custom gradients stay registered when their functions go: TensorFlow then "
-                              "calls the functions cyclic")
+GRADIENTS = pytest.mark.xfail(strict=True, reason="custom gradients stay registered when their functions go; TensorFlow "
+                              "then calls the functions cyclic")
 REFERENCES = pytest.mark.xfail(strict=True, reason="an output whose type is a reference has no type")
 MODES = {"implicit": {}, "dynamic": {"use_dynamic_shape": True}}
 

@@ -114,6 +114,15 @@ def test_old_tftrt_model_runs_from_its_native_segment_and_from_a_new_engine():
     assert [(e.loaded, e.rebuilt) for e in session.engines] == [(True, True)] and session.engines[0].calls == 1
 
 
+def test_old_tftrt_model_is_converted_again(tmp_path):
+    path = os.path.join(MODELS, "tftrt_2.0/tftrt_2.0_saved_model")
+    tenon.convert(path, str(tmp_path / "again"), min_gain=0)
+    session = tenon.Session(str(tmp_path / "again"))
+    ones = {"input1": np.ones((4, 1, 1), np.float32), "input2": np.ones((4, 1, 1), np.float32)}
+    assert (session.run(ones)["output_0"] == 5.0).all()
+    assert [(e.loaded, e.rebuilt, e.calls) for e in session.engines] == [(True, False, 1)]
+
+
 def test_infero_mimo():
     path = os.path.join(MODELS, "infero_mimo/mimo_model_tf")
     session = tenon.Session(path)

@@ -166,6 +166,7 @@ Conversion Conversion::open(const std::string& saved_model_dir, const Conversion
   check(options);
   if (options.progress) options.progress("loading", 0.0);
   importer::ImportOptions import_options;
+  import_options.open_foreign_engines = true;
   import_options.signature_keys = {options.signature_key};
   auto model = std::make_unique<api::OpenModel>(saved_model_dir, options.tags, import_options);
   if (model->file().frozen_graph) fail(ErrorCode::kUnsupported, "{} is a frozen graph; a SavedModel folder is wanted here", saved_model_dir);
@@ -176,6 +177,7 @@ Conversion Conversion::open(const std::string& saved_model_dir, const Conversion
 Conversion Conversion::open_graph(const std::string& graph_def, const std::vector<std::string>& outputs, const ConversionOptions& options) {
   check(options);
   importer::ImportOptions import_options;
+  import_options.open_foreign_engines = true;
   import_options.outputs = outputs;
   const auto bytes = std::make_shared<std::string>(graph_def);
   auto loaded = saved::load_bytes(*bytes, bytes, "the graph", saved::FileFormat::kBinary);

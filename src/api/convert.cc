@@ -73,6 +73,7 @@ ConvertReport convert(const std::string& input_saved_model_dir, const std::strin
   if (!options.report.empty()) check_report_file(options.report);
   importer::ImportOptions import_options;
   import_options.signature_keys = options.signature_keys;
+  import_options.open_foreign_engines = true;
   api::OpenModel model(input_saved_model_dir, options.tags, import_options);
   if (model.file().frozen_graph) {
     fail(ErrorCode::kUnsupported, "{} is a frozen graph; convert takes a SavedModel folder", input_saved_model_dir);

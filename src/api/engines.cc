@@ -114,9 +114,15 @@ class Engines::NodeSource : public runtime::SegmentSource {
 
 // A node whose engines follow TF-TRT's rules, or belong to a conversion of this process.
 bool Engines::load_by_rules(const ir::Node& node) {
-  const EngineAttributes attributes = engine_attributes(node);
   const std::string identity = identity_of(node);
   if (options_.native || identity.empty()) return false;
+  EngineAttributes attributes;
+  try {
+    attributes = engine_attributes(node);
+  } catch (const Error& error) {
+    options_.log(node.name + ": " + error.what(), options_.log_context);
+    return false;
+  }
   std::shared_ptr<runtime::EngineCache> cache;
   if (std::shared_ptr<EngineResource> resource = EngineResource::find(identity)) {
     cache = EngineResourceAccess::cache(*resource);

@@ -105,8 +105,9 @@ bool is_timeless(const ir::Node& node) { return node.is("const") || node.is("var
 
 }  // namespace
 
-GraphBuilder::GraphBuilder(const saved::MetaGraph& meta_graph, std::shared_ptr<const void> keep_alive, ir::Module& module)
-    : meta_graph_(meta_graph), keep_alive_(std::move(keep_alive)), module_(module) {
+GraphBuilder::GraphBuilder(const saved::MetaGraph& meta_graph, std::shared_ptr<const void> keep_alive, ir::Module& module,
+                           bool open_foreign_engines)
+    : meta_graph_(meta_graph), keep_alive_(std::move(keep_alive)), module_(module), open_foreign_engines_(open_foreign_engines) {
   for (const saved::FunctionDef& function : meta_graph.graph.functions) functions_.emplace(function.name, &function);
 }
 
@@ -133,6 +134,12 @@ ir::Node* GraphBuilder::add_call_as_op(ir::Graph& graph, const saved::NodeDef& d
   return node;
 }
 
+// An engine of TF-TRT's with a native segment becomes a call of that.
+bool GraphBuilder::is_opened(const ir::Node& engine) const {
+  if (!open_foreign_engines_ || !engine.is("trt_engine_op") || !engine.attr_or<std::string>("_tenon_engine", {}).empty()) return false;
+  return find_function(engine.attr_or<ir::FunctionRef>("segment_func", {}).name) != nullptr;
+}
+
 ir::Node* GraphBuilder::add_node(ir::Graph& graph, const saved::NodeDef& def, const ir::Attrs& caller) {
   const ops::ImportRule* rule = ops::find_rule(def.op);
   ir::Attrs attrs;
@@ -152,6 +159,12 @@ ir::Node* GraphBuilder::add_node(ir::Graph& graph, const saved::NodeDef& def, co
     } catch (const Error& error) {
       fail(error.code(), "{}: {}", node->describe(), error.what());
     }
+  }
+  if (is_opened(*node)) {
+    ir::Attrs call;
+    call.set("f", node->attr<ir::FunctionRef>("segment_func"));
+    node->op = &ops::op("call");
+    node->attrs = std::move(call);
   }
   return node;
 }

@@ -15,7 +15,8 @@ namespace tenon::importer {
 
 class GraphBuilder {
  public:
-  GraphBuilder(const saved::MetaGraph& meta_graph, std::shared_ptr<const void> keep_alive, ir::Module& module);
+  // `open_foreign_engines` as in ImportOptions.
+  GraphBuilder(const saved::MetaGraph& meta_graph, std::shared_ptr<const void> keep_alive, ir::Module& module, bool open_foreign_engines);
 
   // The top graph, calls not yet inlined.
   std::unique_ptr<ir::Graph> build_main();
@@ -33,6 +34,7 @@ class GraphBuilder {
   };
   const saved::FunctionDef* function_called_as_op(const saved::NodeDef& def) const;
   ir::Node* add_call_as_op(ir::Graph& graph, const saved::NodeDef& def, const saved::FunctionDef& function, ir::Attrs attrs);
+  bool is_opened(const ir::Node& engine) const;
   ir::Node* add_node(ir::Graph& graph, const saved::NodeDef& def, const ir::Attrs& caller);
   std::unique_ptr<ir::Graph> build_function(const saved::FunctionDef& function, const ir::Attrs& caller);
   ir::Value resolve_in_main(const ir::Graph& graph, const ir::Node& consumer, std::string_view name) const;
@@ -48,6 +50,7 @@ class GraphBuilder {
   const saved::MetaGraph& meta_graph_;
   std::shared_ptr<const void> keep_alive_;
   ir::Module& module_;
+  const bool open_foreign_engines_;
   std::unordered_map<std::string_view, const saved::FunctionDef*> functions_;
   std::unordered_map<const saved::FunctionDef*, std::size_t> inlined_sizes_;
   std::unordered_map<const saved::FunctionDef*, std::map<std::string, std::string>> instances_;  // attributes as text -> name

@@ -159,7 +159,7 @@ ir::Value find_tensor(const ir::Module& module, std::string_view tensor_name) {
 std::unique_ptr<ir::Module> import_module(const saved::Model& model, const saved::MetaGraph& meta_graph,
                                           const ImportOptions& options) {
   auto module = std::make_unique<ir::Module>();
-  GraphBuilder builder(meta_graph, model.storage, *module);
+  GraphBuilder builder(meta_graph, model.storage, *module, options.open_foreign_engines);
   module->main = builder.build_main();
   add_signatures(*module, model, meta_graph, options);
   refine_placeholders(*module);

@@ -17,6 +17,8 @@ struct ImportOptions {
   // Tensor names ("node", "node:1") to keep besides, for graphs without signatures or runs by raw names.
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
+  // Engines that TF-TRT made, not Tenon, are replaced by their native segments: to convert them.
+  bool open_foreign_engines = false;
 };
 
 // Calls reachable from what is kept are inlined ("call/inner"; an `identity` of the call's name remains), so the main graph

@@ -16,12 +16,12 @@
 namespace tenon::partition {
 
 struct PartitionOptions {
-  Precision precision;
+  Precision precision = {};
   // Fewest effective nodes of a segment: Identity, Snapshot and StopGradient do not count, constants do. -1: no segments.
   int minimum_segment_size = 3;
   // TensorFlow op types and nodes that stay native.
-  std::vector<std::string> op_denylist;
-  std::vector<std::string> node_denylist;
+  std::vector<std::string> op_denylist = {};
+  std::vector<std::string> node_denylist = {};
   // TF-TRT's rule: a segment's nodes work on one batch, dimension 0 of what they read.
   bool implicit_batch = false;
   int maximum_engines = 0;  // the largest are kept; 0: all

@@ -18,13 +18,14 @@ endforeach()
 find_library(JPEG_SHARED_LIBRARY jpeg REQUIRED)  # opened at run time by this name
 file(REAL_PATH ${JPEG_SHARED_LIBRARY} jpeg)
 install(CODE "
-  file(GET_RUNTIME_DEPENDENCIES LIBRARIES $<TARGET_FILE:tenon> ${jpeg} RESOLVED_DEPENDENCIES_VAR libraries
+  file(GET_RUNTIME_DEPENDENCIES LIBRARIES \"$<TARGET_FILE:tenon>\" \"${jpeg}\" RESOLVED_DEPENDENCIES_VAR libraries
        PRE_EXCLUDE_REGEXES \"^(ld-linux|lib(c|m|dl|rt|pthread|gcc_s|stdc\\\\+\\\\+|z)\\\\.)\")
-  foreach(library IN LISTS libraries ITEMS ${jpeg})
-    get_filename_component(name \${library} NAME)
+  foreach(library IN LISTS libraries ITEMS \"${jpeg}\")
+    get_filename_component(name \"\${library}\" NAME)
     string(REGEX REPLACE \"(\\\\.so\\\\.[0-9]+).*\" \"\\\\1\" name \${name})
-    file(REAL_PATH \${library} library)
-    file(INSTALL DESTINATION \${CMAKE_INSTALL_PREFIX}/tenon/_libs TYPE FILE RENAME \${name} FILES \${library})
+    file(REAL_PATH \"\${library}\" library)
+    file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/tenon/_libs\" TYPE FILE
+         RENAME \${name} FILES \"\${library}\")
   endforeach()" COMPONENT python)
 
 # The licences of what is inside, where Debian's packages put them.

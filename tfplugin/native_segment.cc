@@ -32,6 +32,21 @@ Tensor variable_value(tensorflow::OpKernelContext* context, int index) {
   return borrow(*variable->tensor());
 }
 
+// Grappler numbers sizes that it knows to be equal -2, -3 and so on, which no file may hold.
+void forget_symbols(tensorflow::TensorShapeProto& shape) {
+  for (auto& dim : *shape.mutable_dim()) dim.set_size(std::max<std::int64_t>(dim.size(), -1));
+}
+
+void forget_symbols(tensorflow::FunctionDef& function) {
+  for (tensorflow::NodeDef& node : *function.mutable_node_def()) {
+    for (auto& [name, value] : *node.mutable_attr()) {
+      if (value.has_shape()) forget_symbols(*value.mutable_shape());
+      if (!value.has_list()) continue;
+      for (tensorflow::TensorShapeProto& shape : *value.mutable_list()->mutable_shape()) forget_symbols(shape);
+    }
+  }
+}
+
 }  // namespace
 
 NativeSegment::~NativeSegment() {
@@ -95,6 +110,7 @@ SegmentFunction NativeSegment::source(tensorflow::OpKernelContext* context) cons
   if (std::none_of(functions.begin(), functions.end(), [&](const auto& one) { return name(one) == function_.name(); })) {
     *functions.Add() = *function;
   }
+  for (tensorflow::FunctionDef& one : functions) forget_symbols(one);
   std::sort(functions.begin(), functions.end(), [&](const auto& a, const auto& b) { return name(a) < name(b); });
   SegmentFunction segment;
   segment.name = function_.name();

@@ -179,6 +179,8 @@ void register_resource(nb::module_& module) {
       .def_static("find", &EngineResource::find)
       .def("run", &run)
       .def("collect_shapes", &EngineResource::collect_shapes, nb::call_guard<nb::gil_scoped_release>())
+      .def("set_profiling", &EngineResource::set_profiling, nb::call_guard<nb::gil_scoped_release>())
+      .def("profile", [](const EngineResource& resource) { return profile_list(resource.profile()); })
       .def("clear", &EngineResource::clear, nb::call_guard<nb::gil_scoped_release>())
       .def("has_engine", &EngineResource::has_engine, nb::call_guard<nb::gil_scoped_release>())
       .def("entries", &entries_of)

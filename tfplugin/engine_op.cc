@@ -197,7 +197,7 @@ class EngineOp : public tensorflow::AsyncOpKernel {
 
   // Says once per kernel why it does not use an engine.
   void explain(const std::string& reason) {
-    if (explained_.exchange(true, std::memory_order_relaxed)) return;
+    if (reason.empty() || explained_.exchange(true, std::memory_order_relaxed)) return;
     if (node_->settings().identity.empty()) {
       warn(name(),
            "TF-TRT made it and it runs natively; convert the model again with Tenon, or set TENON_BUILD_FOREIGN_ENGINES=1");

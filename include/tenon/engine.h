@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tenon/error.h"
+#include "tenon/profile.h"
 #include "tenon/tensor.h"
 #include "tenon/tensor_view.h"
 
@@ -75,7 +76,7 @@ struct EngineCall {
   bool ran = false;            // on the engine; false: the caller runs the native segment
   bool native_refusable = true;  // false: this call runs natively even where native execution is refused (collecting shapes, shapes that
                                  // the node does not have)
-  std::string reason;          // why natively
+  std::string reason;          // why natively; empty while shapes are collected
 };
 
 // Per call.
@@ -111,6 +112,10 @@ class EngineResource {
   // While on, calls only record their shapes and run natively. Throws kUnsupported ("Cannot collect new shapes when profiles are already
   // created.") from run() when there are profiles.
   void collect_shapes(bool on);
+  // While on, each call on the engine is timed step by step and takes somewhat longer; switched on, earlier times are dropped.
+  void set_profiling(bool on);
+  // The steps of the last such call, in order of execution, under the native segment's names; empty when there was none.
+  std::vector<ProfileEntry> profile() const;
   // Forgets all entries; what was packed stays for the next build.
   void clear();
 

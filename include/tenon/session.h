@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tenon/error.h"
+#include "tenon/profile.h"
 #include "tenon/tensor.h"
 
 namespace tenon {
@@ -54,18 +55,6 @@ struct EngineStatus {
   std::uint64_t native_calls = 0;
   std::uint64_t weight_bytes = 0;      // of the engine: mapped from the model's file, or packed when it was loaded
   std::uint64_t activation_bytes = 0;  // activations and scratch of all runs at a time so far
-};
-
-// Time of one step of the last profiled run.
-struct ProfileEntry {
-  std::string node;      // the model's own name
-  std::string op_type;   // TensorFlow's
-  std::string kernel;    // what ran it
-  std::string shape;     // of the first result
-  std::string engine;    // empty: native
-  double seconds = 0;
-  double flops = 0;      // 0 when not known
-  std::vector<std::string> merged;
 };
 
 // A model ready to run. Thread-safe: run() may be called from many threads; state such as variables and tables is shared by

@@ -613,6 +613,17 @@ def test_the_report_names_every_node_and_its_reason(world, negated, tmp_path):
     assert "TRTEngineOp_000_000" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_report_has_the_times_of_layers_after_build(world, negated, dynamic):
+    made = converter(negated, use_dynamic_shape=dynamic)
+    made.convert()
+    assert made.report.layers == []
+    made.build(shapes_of(world, (2, 3)))
+    assert sum(layer["ms"] for layer in made.report.layers) > 0
+    assert {layer["engine"] for layer in made.report.layers} == {"TRTEngineOp_000_000"}
+    assert {layer["node"] for layer in made.report.layers} <= {node["name"] for node in made.report.nodes}
+
+
 # ---- summary ------------------------------------------------------------------------------------------------------------------
 
 

@@ -201,6 +201,17 @@ std::vector<Tensor> EngineResource::run_natively(std::span<const Tensor> inputs,
 
 void EngineResource::collect_shapes(bool on) { state_->cache->collect_shapes(on); }
 
+void EngineResource::set_profiling(bool on) { state_->cache->set_profiling(on); }
+
+std::vector<ProfileEntry> EngineResource::profile() const {
+  std::vector<ProfileEntry> entries;
+  for (LayerTime& layer : state_->cache->layers()) {
+    entries.push_back({layer.node, layer.op_type, layer.kernel, layer.shape, state_->cache->attributes().name, layer.seconds, layer.flops,
+                       std::move(layer.merged)});
+  }
+  return entries;
+}
+
 void EngineResource::clear() {
   state_->read_stored();
   state_->cache->clear();

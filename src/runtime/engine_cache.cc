@@ -158,7 +158,6 @@ EngineCall EngineCache::run(std::span<const TensorView> inputs, OutputAllocator&
     call.native_refusable = false;
   } else if (collect(inputs)) {
     call.native_refusable = false;
-    call.reason = "shapes are being collected";
   } else {
     bool found = false;
     {
@@ -172,8 +171,8 @@ EngineCall EngineCache::run(std::span<const TensorView> inputs, OutputAllocator&
   }
   if (executable) {
     try {
-      if (layers != nullptr) {
-        *layers = executable->profile(inputs, outputs);
+      if (layers != nullptr || profiling_.load(std::memory_order_relaxed)) {
+        profile(*executable, inputs, outputs, layers);
       } else {
         executable->run(inputs, outputs, nullptr);
       }
@@ -186,6 +185,27 @@ EngineCall EngineCache::run(std::span<const TensorView> inputs, OutputAllocator&
   }
   native_calls_.fetch_add(1, std::memory_order_relaxed);
   return call;
+}
+
+void EngineCache::profile(Executable& executable, std::span<const TensorView> inputs, OutputAllocator& outputs,
+                          std::vector<LayerTime>* layers) {
+  std::vector<LayerTime> times = executable.profile(inputs, outputs);
+  {
+    const std::lock_guard lock(layers_mutex_);
+    layers_ = times;
+  }
+  if (layers != nullptr) *layers = std::move(times);
+}
+
+void EngineCache::set_profiling(bool on) {
+  const std::lock_guard lock(layers_mutex_);
+  if (on) layers_.clear();
+  profiling_.store(on, std::memory_order_relaxed);
+}
+
+std::vector<LayerTime> EngineCache::layers() const {
+  const std::lock_guard lock(layers_mutex_);
+  return layers_;
 }
 
 // The entries that a miss asks for. An implicit batch gets one of its size; profiles are made once, of all shapes seen.

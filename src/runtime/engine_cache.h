@@ -43,6 +43,9 @@ class EngineCache {
                  std::vector<LayerTime>* layers = nullptr);
 
   void collect_shapes(bool on);
+  // While on, every call is profiled; layers() are those of the last profiled one.
+  void set_profiling(bool on);
+  std::vector<LayerTime> layers() const;
   void clear();
   bool has_engine() const;
   std::vector<EngineEntry> entries() const;
@@ -68,6 +71,7 @@ class EngineCache {
 
   std::string why_not_this_node(std::span<const TensorView> inputs) const;
   bool collect(std::span<const TensorView> inputs);
+  void profile(Executable& executable, std::span<const TensorView> inputs, OutputAllocator& outputs, std::vector<LayerTime>* layers);
   Entry* find(std::span<const TensorView> inputs) const;
   bool serves(const Entry& entry, std::span<const TensorView> inputs) const;
   Entry* best_batch(std::span<const TensorView> inputs) const;
@@ -95,6 +99,10 @@ class EngineCache {
   std::vector<ShapeSample> samples_;
   ShapeInputs shape_inputs_;
   double build_seconds_ = 0;
+
+  std::atomic<bool> profiling_{false};
+  mutable std::mutex layers_mutex_;
+  std::vector<LayerTime> layers_;
 
   std::atomic<std::uint64_t> clock_{0};
   std::atomic<std::uint64_t> calls_{0};

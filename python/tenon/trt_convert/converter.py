@@ -159,7 +159,8 @@ class TrtGraphConverterV2:
             if self._need_calibration and not self._calibrated:
                 self._execute_calibration(self._calibration_input_fn)
             native_calls = self._model.native_calls()
-            self._call(first)
+            with self._model.timed_layers():
+                self._call(first)
             bar.update(1.0, "engines are built")
         for name, reason in self._model.failures(native_calls).items():
             notices.warn(f"{name} has no engine and runs natively: {reason}")
@@ -222,7 +223,8 @@ class TrtGraphConverterV2:
 
     @property
     def report(self):
-        """What became of each node and why: a tenon.ConversionReport. RuntimeError before convert()."""
+        """What became of each node and why: a tenon.ConversionReport; after build() with the times of the engines' layers, as its last call
+        took them. RuntimeError before convert()."""
         if not self._converted:
             raise RuntimeError("Need to call convert() before there is a report")
         return self._model.report

@@ -1,4 +1,5 @@
 """A partitioned model: what is common to the converters."""
+import contextlib
 import json
 import os
 
@@ -59,6 +60,19 @@ class PartitionedModel:
         if self._report is None:
             self._report = ConversionReport(json.loads(self.conversion.report()), self.conversion.nodes(), self.engines)
         return self._report
+
+    @contextlib.contextmanager
+    def timed_layers(self):
+        """A context in which engines are timed layer by layer; the last calls' times go into the report."""
+        resources = {engine["name"]: self.resource(engine) for engine in self.engines}
+        try:
+            for resource in resources.values():
+                resource.set_profiling(True)
+            yield
+        finally:
+            for resource in resources.values():
+                resource.set_profiling(False)
+        self.report.add_layer_times({**layer, "engine": name} for name, resource in resources.items() for layer in resource.profile())
 
     def tell(self):
         """Does what the environment asks for after a conversion."""

@@ -18,7 +18,7 @@ namespace {
 constexpr int kMaxUnknownOutputs = 1 << 10;
 
 ir::Binding bind(const ir::Module& module, const saved::TensorInfo& info, SymbolSource& symbols) {
-  ir::Binding binding{info.key, info.name, {info.dtype, convert_shape(info.shape, symbols)}, {}};
+  ir::Binding binding{info.key, info.name, {saved::remove_ref(info.dtype), convert_shape(info.shape, symbols)}, {}};
   if (info.kind == saved::TensorInfo::Kind::kDense && !info.name.empty()) {
     try {
       binding.value = find_tensor(module, info.name);

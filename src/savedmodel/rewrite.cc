@@ -70,11 +70,11 @@ void add_definition(WireRope& rope, std::uint32_t number, const T& definition) {
   }
 }
 
-// A gradient between functions that are both still there.
-bool gradient_holds(std::string_view bytes, const std::unordered_set<std::string_view>& functions) {
+// A gradient whose functions are all still there. They are the first fields: two of a GradientDef, one of a RegisteredGradient.
+bool gradient_holds(std::string_view bytes, std::uint32_t functions_named, const std::unordered_set<std::string_view>& functions) {
   bool holds = true;
-  for (Fields fields(bytes, "GradientDef"); fields.next();) {
-    if (fields.number() == 1 || fields.number() == 2) {
+  for (Fields fields(bytes, "gradient"); fields.next();) {
+    if (fields.number() <= functions_named) {
       holds = functions.contains(fields.bytes()) && holds;
     } else {
       fields.skip();
@@ -92,7 +92,7 @@ WireRope rewrite_library(const Pieces& originals, const std::vector<FunctionDef>
   WireRope library;
   for (std::string_view original : originals) {
     library.append(copy_fields(original, "FunctionDefLibrary", [&](std::uint32_t number, std::string_view content) {
-      return number == 1 || (number == 2 && !gradient_holds(content, names));
+      return number == 1 || (number == 2 && !gradient_holds(content, 2, names)) || (number == 3 && !gradient_holds(content, 1, names));
     }));
   }
   for (const FunctionDef& function : functions) add_definition(library, 1, function);

@@ -45,6 +45,8 @@ meta_graphs {
       function { signature { name: "f" } }
       function { signature { name: "g" } }
       gradient { function_name: "f" gradient_func: "g" }
+      registered_gradients { gradient_func: "g" registered_op_type: "GradientThatStays" }
+      registered_gradients { gradient_func: "f" registered_op_type: "GradientThatGoes" }
     }
     versions { producer: 1234 }
   }
@@ -136,7 +138,8 @@ TEST_F(Write, ChangesOnlyWhatIsEdited) {
   EXPECT_EQ(meta_graph.saver->restore_op, "restore");
   EXPECT_EQ(meta_graph.tensorflow_version, "2.21.0");
   EXPECT_EQ(copy.meta_graphs[1].raw, model_.meta_graphs[1].raw);
-  EXPECT_EQ(copy.meta_graphs[0].raw.find("gradient_func"), std::string_view::npos);
+  EXPECT_NE(copy.meta_graphs[0].raw.find("GradientThatStays"), std::string_view::npos);
+  EXPECT_EQ(copy.meta_graphs[0].raw.find("GradientThatGoes"), std::string_view::npos);
 }
 
 TEST_F(Write, SetsSignaturesCollectionsAndTags) {

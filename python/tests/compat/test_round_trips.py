@@ -15,18 +15,14 @@ needs_models = pytest.mark.skipif(not os.path.isdir(MODELS), reason="../shared/m
 CONVERTED = {"tftrt_2.0", "gpu_trt"}
 # Signatures that change the model's state, of which conversion makes a snapshot.
 STATEFUL = {"incr_counter", "incr_counter_by", "reset_counter"}
-IDLE_ENGINES = {"patches_and_norms", "encoder"}
-GRADIENTS = pytest.mark.xfail(strict=True, reason="custom gradients stay registered when their functions go; TensorFlow "
-                              "then calls the functions cyclic")
-REFERENCES = pytest.mark.xfail(strict=True, reason="an output whose type is a reference has no type")
+IDLE_ENGINES = {"patches_and_norms", "encoder", "squeeze_and_excite"}
 MODES = {"implicit": {}, "dynamic": {"use_dynamic_shape": True}}
 
 
 def shared_models():
     paths = sorted({os.path.dirname(p) for p in glob.glob(MODELS + "/**/saved_model.pb*", recursive=True)})
     names = [os.path.relpath(p, MODELS) for p in paths]
-    names = [name for name in names if not any(part in name for part in CONVERTED)]
-    return [pytest.param(name, marks=REFERENCES) if "counter" in name else name for name in names]
+    return [name for name in names if not any(part in name for part in CONVERTED)]
 
 
 def made_up(spec, example):
@@ -122,7 +118,7 @@ def net_round_trip(name, mode, tensorflow_worker, plain_worker, folder):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", [n if n != "squeeze_and_excite" else pytest.param(n, marks=GRADIENTS) for n in nets.SMALL])
+@pytest.mark.parametrize("name", nets.SMALL)
 def test_small_net(name, mode, tensorflow_worker, plain_worker, tmp_path):
     engines, alone = net_round_trip(name, mode, tensorflow_worker, plain_worker, tmp_path)
     assert engines

@@ -5,7 +5,6 @@ bench/run.sh calls it (section "tensorflow"). Needs TensorFlow and a compiler fo
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 
@@ -44,63 +43,7 @@ def print_result(result):
 
 def call_cost():
     """{"ConcreteFunction" | "Session.run": {"ops": us, "engine": us}}, measured by a process of its own."""
-    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    done = subprocess.run([sys.executable, os.path.join(HERE, "tensorflow_calls.py")], capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     if done.returncode != 0:
         raise RuntimeError(f"the cost of calls could not be measured: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def time_calls():
-    """Medians of turns of 200 calls, models taking turns."""
-    import tempfile
-    import time
-
-    import numpy as np
-    import tensorflow as tf
-    import tenon
-    import tenon.tensorflow
-
-    tenon.tensorflow.load()
-    weights = tf.Variable(np.ones((64, 64), np.float32))
-
-    class Model(tf.Module):
-        weights = weights
-
-        @tf.function(input_signature=[tf.TensorSpec([8, 64], tf.float32, name="x")])
-        def __call__(self, x):
-            return {"y": tf.nn.relu(tf.matmul(x, self.weights))}
-
-    def timed(call):
-        start = time.perf_counter()
-        for _ in range(200):
-            call()
-        return (time.perf_counter() - start) / 200 * 1e6
-
-    with tempfile.TemporaryDirectory() as folder:
-        model = Model()
-        tf.saved_model.save(model, f"{folder}/ops", signatures=model.__call__)
-        tenon.convert(f"{folder}/ops", f"{folder}/engine", minimum_segment_size=1, min_gain=0)
-        x, calls, kept = tf.ones([8, 64]), {}, []
-        for name in ("ops", "engine"):
-            loaded = tf.saved_model.load(f"{folder}/{name}")
-            function = loaded.signatures["serving_default"]
-            calls["ConcreteFunction", name] = lambda function=function: function(x=x)
-            session = tf.compat.v1.Session(graph=tf.Graph())
-            with session.graph.as_default():
-                meta = tf.compat.v1.saved_model.load(session, ["serve"], f"{folder}/{name}").signature_def["serving_default"]
-            run = session.make_callable(meta.outputs["y"].name, feed_list=[meta.inputs["x"].name])
-            feed = np.ones((8, 64), np.float32)
-            calls["Session.run", name] = lambda run=run, feed=feed: run(feed)
-            kept += [loaded, session]
-        times = {key: [] for key in calls}
-        for _ in range(30):
-            for key, call in calls.items():
-                times[key].append(timed(call))
-        result = {}
-        for (caller, name), turns in times.items():
-            result.setdefault(caller, {})[name] = statistics.median(turns)
-        print(json.dumps(result))
-
-
-if __name__ == "__main__":
-    time_calls()

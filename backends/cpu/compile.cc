@@ -23,7 +23,7 @@ namespace tenon::cpu {
 namespace {
 
 // Changes with every change to packed layouts, lowerings or what optimization does.
-constexpr std::string_view kBuild = "tenon 0.1.0 cpu 5";
+constexpr std::string_view kBuild = "tenon 0.1.0 cpu 6";
 
 void report(const CompileOptions& options, std::string_view what, double done) {
   if (options.cancel != nullptr && options.cancel->load()) fail(ErrorCode::kCancelled, "engine: building was cancelled");

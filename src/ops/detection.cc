@@ -6,6 +6,7 @@
 #include <numeric>
 #include <queue>
 
+#include "ops/elementwise.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/walk.h"
@@ -189,18 +190,24 @@ struct Detection {
   const float* box;
 };
 
-// The chosen boxes of one image, best first.
-std::vector<Detection> detect(const float* boxes, const float* scores, std::int64_t count, std::int64_t box_classes,
+// The chosen boxes of one image, best first. Classes are worked on in parallel.
+std::vector<Detection> detect(ThreadTeam* team, const float* boxes, const float* scores, std::int64_t count, std::int64_t box_classes,
                               std::int64_t classes, std::int64_t per_class, const Thresholds& limits) {
-  std::vector<Detection> found;
-  for (std::int64_t cls = 0; cls < classes; ++cls) {
+  std::vector<std::vector<Detection>> by_class(static_cast<std::size_t>(classes));
+  for_shares(team, classes, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> own(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) own[static_cast<std::size_t>(i)] = scores[i * classes + cls];
-    const auto box_of = [&](std::int64_t i) { return boxes + (i * box_classes + (box_classes == 1 ? 0 : cls)) * 4; };
-    const Selection chosen =
-        select_boxes(own, per_class, limits, [&](std::int64_t a, std::int64_t b) { return overlap(box_of(a), box_of(b)); });
-    for (std::size_t i = 0; i < chosen.boxes.size(); ++i) found.push_back({chosen.scores[i], cls, box_of(chosen.boxes[i])});
-  }
+    for (std::int64_t cls = begin; cls < end; ++cls) {
+      for (std::int64_t i = 0; i < count; ++i) own[static_cast<std::size_t>(i)] = scores[i * classes + cls];
+      const auto box_of = [&](std::int64_t i) { return boxes + (i * box_classes + (box_classes == 1 ? 0 : cls)) * 4; };
+      const Selection chosen =
+          select_boxes(own, per_class, limits, [&](std::int64_t a, std::int64_t b) { return overlap(box_of(a), box_of(b)); });
+      for (std::size_t i = 0; i < chosen.boxes.size(); ++i) {
+        by_class[static_cast<std::size_t>(cls)].push_back({chosen.scores[i], cls, box_of(chosen.boxes[i])});
+      }
+    }
+  });
+  std::vector<Detection> found;
+  for (const std::vector<Detection>& part : by_class) found.insert(found.end(), part.begin(), part.end());
   std::ranges::stable_sort(found, [](const Detection& a, const Detection& b) { return a.score > b.score; });
   return found;
 }
@@ -223,7 +230,7 @@ void evaluate_combined(EvalContext& ctx) {
   for (int i = 0; i < 4; ++i) set_zero(ctx.allocate(i, i == 3 ? DataType::kInt32 : DataType::kFloat32, shapes[i]));
   for (std::int64_t b = 0; b < boxes[0]; ++b) {
     std::vector<Detection> found =
-        detect(ctx.input(0).flat<float>().data() + b * boxes[1] * boxes[2] * 4,
+        detect(ctx.team(), ctx.input(0).flat<float>().data() + b * boxes[1] * boxes[2] * 4,
                ctx.input(1).flat<float>().data() + b * boxes[1] * classes, boxes[1], boxes[2], classes, per_class, limits);
     if (static_cast<std::int64_t>(found.size()) > size) found.resize(static_cast<std::size_t>(size));
     for (std::size_t i = 0; i < found.size(); ++i) {

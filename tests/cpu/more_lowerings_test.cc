@@ -232,6 +232,30 @@ TEST(Images, AreResizedByWideKernels) {
   }
 }
 
+// Boxes as two corners in [0, 1].
+Tensor random_boxes(Shape shape, unsigned seed) {
+  Tensor boxes = random_tensor(std::move(shape), seed);
+  for (float& v : boxes.flat<float>()) v = std::fabs(v);
+  return boxes;
+}
+
+TEST(Detection, OfPaddedSizeRunsInAnEngine) {
+  const Tensor scores = random_boxes({2, 60, 3}, 1);
+  const std::vector<Tensor> limits = {Tensor::scalar(4), Tensor::scalar(7), Tensor::scalar(0.5f), Tensor::scalar(0.1f)};
+  check_case({"combined_non_max_suppression", {random_boxes({2, 60, 1, 4}, 2), scores}, limits, {}, 4});
+  check_case({"combined_non_max_suppression", {random_boxes({2, 60, 3, 4}, 3), scores}, limits, attrs({{"pad_per_class", true}}), 4});
+  const Tensor boxes = random_boxes({60, 4}, 4), own = random_boxes({60}, 5);
+  const std::vector<Tensor> few = {Tensor::scalar(90), Tensor::scalar(0.4f), Tensor::scalar(0.2f)};
+  check_case({"non_max_suppression", {boxes, own}, few, attrs({{"outputs", std::int64_t{2}}, {"pad_to_max_output_size", true}}), 2});
+}
+
+TEST(Detection, OfUnknownSizeStaysNative) {
+  const Case c{"non_max_suppression", {random_boxes({60, 4}, 4), random_boxes({60}, 5)}, {Tensor::scalar(9)}, {}, 1};
+  const auto graph = graph_of(c, false);
+  const ir::Node* nodes[] = {graph->outputs[0].node};
+  EXPECT_FALSE(make_cpu_backend()->supports(nodes, {}));
+}
+
 TEST(Volumes, AreConvolvedTransposed) {
   const auto attributes = [](std::vector<std::int64_t> strides, const char* padding) {
     return attrs({{"strides", std::move(strides)}, {"padding", std::string(padding)}, {"data_format", std::string("NDHWC")}});

@@ -14,6 +14,7 @@ const LoweringFamily& blocks_lowerings();
 const LoweringFamily& conv_lowerings();
 const LoweringFamily& conv_nd_lowerings();
 const LoweringFamily& core_lowerings();
+const LoweringFamily& detection_lowerings();
 const LoweringFamily& elementwise_lowerings();
 const LoweringFamily& indexing_lowerings();
 const LoweringFamily& loop_lowerings();
@@ -33,6 +34,7 @@ std::span<const LoweringFamily* const> lowering_families() {
       &conv_lowerings(),
       &conv_nd_lowerings(),
       &core_lowerings(),
+      &detection_lowerings(),
       &elementwise_lowerings(),
       &indexing_lowerings(),
       &loop_lowerings(),

@@ -21,8 +21,7 @@ def boxes(per_class, total):
 
 def boxes_case(name, count, classes, total, **more):
     return case(name, boxes(total, total), batched(1, count, 1, 4), batched(1, count, classes),
-                implicit=[["nms/CombinedNonMaxSuppression"]], dynamic=[],
-                short={"implicit": "CombinedNonMaxSuppression is not part of engines"}, **more)
+                implicit=[["nms/CombinedNonMaxSuppression"]], dynamic=[], **more)
 
 
 _ROWS = batched(100, 100)

@@ -16,6 +16,11 @@ namespace {
 bool is_rewritten(const ir::Node& node) {
   constexpr std::array kAlways = {"einsum", "fused_batch_norm"};
   if (std::any_of(kAlways.begin(), kAlways.end(), [&](const char* name) { return node.is(name); })) return true;
+  const auto is_half = [](const ir::Value& value) {
+    const DataType dtype = value.node->outputs.at(static_cast<std::size_t>(value.index)).dtype;
+    return dtype == DataType::kFloat16 || dtype == DataType::kBFloat16;
+  };
+  if (std::any_of(node.inputs.begin(), node.inputs.end(), is_half)) return true;
   const ir::AttrValue* format = node.attrs.find("data_format");
   const std::string* text = format ? std::get_if<std::string>(format) : nullptr;
   return text != nullptr && (*text == "NCHW" || *text == "NCDHW");

@@ -17,6 +17,9 @@ struct FoldOptions {
   std::int64_t max_bytes = 1 << 22;
 };
 
+// mul(x[f16], y[f16]) -> cast(mul(cast(x), cast(y))) in float32, and bfloat16 likewise. Between such nodes nothing is rounded, but for
+// operands of comparisons and of ops that give positions. What only moves elements stays narrow between narrow values.
+bool widen_half(ir::Graph& graph);
 // read_variable(frozen) -> const; add(const, const) -> const; shape(x[2,3]) -> const. Any dtype. Infers all types.
 bool fold_constants(ir::Graph& graph, const FoldOptions& options, SymbolSource& symbols);
 // identity(x) -> x; control edges that order nothing vanish; nodes that nobody needs vanish. Any dtype.

@@ -46,6 +46,7 @@ void clean(ir::Graph& graph, const PipelineOptions& options, SymbolSource& symbo
 void optimize(ir::Graph& graph, const PipelineOptions& options, SymbolSource& symbols) {
   if (has_control_flow(graph)) return;
   Runner run(graph, options);
+  run("widen_half", widen_half(graph));
   if (options.fuse) {  // before simplify makes targets of reshapes constant, which forgets symbols
     run("remove_identities", remove_identities(graph));
     run("fold_constants", fold_constants(graph, options.fold, symbols));

@@ -232,6 +232,46 @@ TEST(Images, AreResizedByWideKernels) {
   }
 }
 
+template <class T>
+Tensor narrowed(const Tensor& wide) {
+  Tensor tensor(DataTypeOf<T>::value, wide.shape());
+  std::ranges::transform(wide.flat<float>(), tensor.flat<T>().begin(), [](float v) { return T(v); });
+  return tensor;
+}
+
+// softmax(relu(x w + b)) and the positions of the largest, of a narrow type throughout; the sums leave as float32.
+template <class T>
+void check_narrow_classifier(double tolerance) {
+  GraphBuilder b;
+  SymbolSource symbols;
+  const DataType type = DataTypeOf<T>::value;
+  const ir::Value x = b.parameter(type, PartialShape{symbols.fresh(), 12});
+  const ir::Value w = b.constant(narrowed<T>(random_tensor({12, 9}, 2))), bias = b.constant(narrowed<T>(random_tensor({9}, 3)));
+  const ir::Value y = b.op("relu", {b.op("bias_add", {b.op("matmul", {x, w}), bias})});
+  const ir::Value wide = b.op("cast", {b.op("softmax", {y})}, attrs({{"DstT", DataType::kFloat32}}));
+  const ir::Value top = b.op("arg_max", {y, b.constant(Tensor::scalar(1))}, attrs({{"output_type", DataType::kInt32}}));
+  const auto graph = b.finish({wide, top, b.op("add", {x, x})});
+  for (const auto& node : graph->nodes()) {
+    const ir::Node* nodes[] = {node.get()};
+    if (node->is("parameter") || node->is("const")) continue;
+    EXPECT_TRUE(make_cpu_backend()->supports(nodes, {})) << node->name;
+  }
+  const std::vector<Tensor> inputs = {narrowed<T>(random_tensor({5, 12}, 1))};
+  check(*graph, inputs, tolerance);
+  for (const std::string& kernel : kernels(*graph, inputs)) EXPECT_NE(kernel, "reference");
+}
+
+TEST(NarrowFloats, AreComputedInFloat32) {
+  check_narrow_classifier<Half>(1e-3);
+  check_narrow_classifier<BFloat16>(1e-2);
+}
+
+TEST(NarrowFloats, AreMovedAsTheyAre) {
+  const Tensor x = narrowed<Half>(random_tensor({3, 4, 5}, 1));
+  check_case({"transpose", {x}, {ints({2, 0, 1})}});
+  check_case({"reshape", {x}, {ints({3, 20})}});
+}
+
 // Boxes as two corners in [0, 1].
 Tensor random_boxes(Shape shape, unsigned seed) {
   Tensor boxes = random_tensor(std::move(shape), seed);

@@ -35,6 +35,7 @@ PassFunction plain(bool (*pass)(ir::Graph&)) {
 const std::map<std::string, PassFunction>& all_passes() {
   static const std::map<std::string, PassFunction> passes = {
       {"fold_constants", [](ir::Graph& graph, SymbolSource& symbols) { fold_constants(graph, {}, symbols); }},
+      {"widen_half", plain(widen_half)},
       {"remove_identities", plain(remove_identities)},
       {"merge_duplicates", plain(merge_duplicates)},
       {"simplify", plain(simplify)},

@@ -18,6 +18,10 @@ inline Tensor input_for(const ir::Node& parameter, unsigned& random) {
     for (float& v : tensor.flat<float>()) v = static_cast<float>(next() % 2001) / 500.0f - 2.0f;
   } else if (tensor.dtype() == DataType::kInt32) {
     for (std::int32_t& v : tensor.flat<std::int32_t>()) v = static_cast<std::int32_t>(next() % 3);
+  } else if (tensor.dtype() == DataType::kFloat16) {
+    for (Half& v : tensor.flat<Half>()) v = Half(static_cast<float>(next() % 33) / 8.0f - 2.0f);
+  } else if (tensor.dtype() == DataType::kBFloat16) {
+    for (BFloat16& v : tensor.flat<BFloat16>()) v = BFloat16(static_cast<float>(next() % 33) / 8.0f - 2.0f);
   } else {
     fail(ErrorCode::kUnsupported, "no input for {}", parameter.describe());
   }

@@ -26,7 +26,6 @@ _CASTS = [["to_half", "half_product", "to_single", "single_sum"]]
 
 CASES = [
     case("logic", logic, _FLAGS, _FLAGS, dynamic=[["and", "or"]]),
-    case("half_and_back", half_and_back, batched(1, 10), **both(_CASTS), atol=1e-3, rtol=1e-3,
-         short={"": "half precision is not part of engines yet"}),
+    case("half_and_back", half_and_back, batched(1, 10), **both(_CASTS), atol=1e-3, rtol=1e-3),
     case("integer_transpose", integer_transpose, batched(3, 4, 5, 6, dtype="int32"), **both([["turned"]])),
 ]

@@ -1,33 +1,12 @@
-"""Models and the command, for all tests. Models are small ones written here as text, and the trained one of examples/digits."""
-import os
-import pathlib
-import pty
-import subprocess
-
+"""Models for all tests: small ones written here as text, and the trained one of examples/digits."""
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TENON = os.environ.get("TENON_CLI", str(ROOT / "build" / "tenon"))
-DIGITS = ROOT / "examples" / "digits"
+from tenon_cli import DIGITS, tenon_command
 
 
 def pytest_configure(config):
     """Markers of this folder."""
     config.addinivalue_line("markers", "full: too heavy for the quick lane of scripts/test.sh")
-
-
-def tenon_command(*arguments, timeout=120, **more):
-    """Runs the command and returns the finished process (returncode, stdout, stderr as text)."""
-    return subprocess.run([TENON, *map(str, arguments)], **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}, text=True,
-                          timeout=timeout, check=False)
-
-
-def open_terminal():
-    """Both ends of a pseudo terminal; skips the test on a system that has none (no /dev/pts)."""
-    try:
-        return pty.openpty()
-    except OSError as error:
-        pytest.skip(f"this system has no pseudo terminals: {error}")
 
 
 def _node(name, op, inputs=(), **attributes):

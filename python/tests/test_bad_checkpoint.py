@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tenon
-from conftest import DIGITS, tenon_command
+from tenon_cli import DIGITS, tenon_command
 
 INDEX = "variables/variables.index"
 DATA = "variables/variables.data-00000-of-00001"

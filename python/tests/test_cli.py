@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from conftest import DIGITS, TENON, tenon_command
+from tenon_cli import DIGITS, TENON, tenon_command
 
 COMMANDS = ["convert", "run", "bench", "compare", "inspect", "ops"]
 

@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from conftest import DIGITS, TENON, open_terminal, tenon_command
+from tenon_cli import DIGITS, TENON, open_terminal, tenon_command
 
 
 def limited(size):

@@ -1,5 +1,5 @@
 """What is written about Tenon is true."""
-from conftest import ROOT, tenon_command
+from tenon_cli import ROOT, tenon_command
 
 
 def test_the_table_of_ops_is_fresh():

@@ -7,7 +7,7 @@ import pytest
 
 import tenon
 import wire
-from conftest import DIGITS, tenon_command
+from tenon_cli import DIGITS, tenon_command
 
 # Field numbers of SavedModel, MetaGraphDef, GraphDef, NodeDef, SignatureDef.
 META_GRAPH, INFO, GRAPH, NODE, LIBRARY, SIGNATURE = 2, 1, 2, 1, 2, 5

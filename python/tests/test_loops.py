@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tenon
-from conftest import tenon_command
+from tenon_cli import tenon_command
 
 tf = pytest.importorskip("tensorflow", reason="needs tensorflow-cpu")
 keras = pytest.importorskip("keras")

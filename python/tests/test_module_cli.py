@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import DIGITS, TENON
+from tenon_cli import DIGITS, TENON
 
 
 def module_command(*arguments, **more):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tenon
-from conftest import tenon_command
+from tenon_cli import tenon_command
 from test_bad_input import ENGINE, MLP, X, convert, engine_file, run, weights, write_model
 
 NAME = "TRTEngineOp_000_000"

@@ -6,7 +6,7 @@ import sys
 import types
 
 import pytest
-from conftest import open_terminal
+from tenon_cli import open_terminal
 
 from tenon import progress as progress_module
 from tenon.progress import progress

@@ -8,7 +8,7 @@ import pytest
 
 import tenon
 from tenon.report import ConversionReport
-from conftest import tenon_command
+from tenon_cli import tenon_command
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;\u2028\x1b[2J\ud800"
 NODES = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tenon
 
-from conftest import DIGITS
+from tenon_cli import DIGITS
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs, builds and tests everything. usage: scripts/test.sh [quick|full]     (default: full)
 #   quick  layer check, build, C++ and Python tests but those marked "full"
-#   full   the same, then caps of the instruction set, install and wheel tests, ASan with UBSan, TSan, fuzzing
+#   full   the same, then caps of the instruction set, install and wheel tests, C++ in TensorFlow, ASan with UBSan, TSan, fuzzing
 # A lane that fails does not stop the others; the last lines say which failed, and the exit code is 1.
 # TENON_VENV: the venv (default .venv). TENON_FUZZ_SECONDS: seconds per fuzz target (default 60).
 set -euo pipefail
@@ -84,6 +84,7 @@ if [ "$choice" = quick ]; then finish; fi
 lane "C++ tests under caps of the instruction set" capped
 lane "install" scripts/test_install.sh
 lane "wheel" scripts/test_wheel.sh
+lane "C++ in TensorFlow" scripts/test_tensorflow_cpp.sh
 lane "ASan and UBSan" address_sanitizer
 lane "TSan" thread_sanitizer
 lane "fuzzing" scripts/fuzz.sh "${TENON_FUZZ_SECONDS:-60}"

@@ -78,7 +78,8 @@ needed "build" build
 lane "C++ tests" run_ctest build
 kept=()
 if [ "$choice" = quick ]; then kept=(-m "not full"); fi
-lane "Python tests" env PYTHONPATH=build/python python -m pytest -q -rs "${kept[@]}" python/tests
+jobs=$(($(nproc) < 4 ? $(nproc) : 4))  # several of them have a TensorFlow each
+lane "Python tests" env PYTHONPATH=build/python python -m pytest -q -rs -n $jobs --dist loadfile "${kept[@]}" python/tests
 if [ "$choice" = quick ]; then finish; fi
 
 lane "C++ tests under caps of the instruction set" capped

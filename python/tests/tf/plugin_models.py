@@ -91,8 +91,9 @@ def only_engines(monkeypatch, on=True):
 
 def run_python(code, *arguments, timeout=300, **environment):
     """Runs a program in a fresh interpreter; its output, after it succeeded."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "0", **environment}
     done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=timeout, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment})
+                          timeout=timeout, check=False, env=environment)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
 

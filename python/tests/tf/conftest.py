@@ -1,7 +1,10 @@
 """Models that the plug-in's tests share. All of these tests are skipped where TensorFlow is not installed."""
 import importlib.util
+import os
 
 import pytest
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # tests read what Tenon writes to TensorFlow's log
 
 if importlib.util.find_spec("tensorflow") is None:
     collect_ignore_glob = ["test_*.py"]

@@ -287,6 +287,17 @@ def test_build_makes_an_engine_for_each_shape_that_no_engine_serves(world, vecto
     assert counts(made) == (4, 0)  # the first input runs twice
 
 
+def test_inputs_of_unknown_batches_share_an_engine_and_other_batches_run_natively(world, pair, monkeypatch):
+    made = converter(pair)
+    function = made.convert()
+    [engine] = made._model.engines
+    assert set(engine["ops"]) >= {"AddV2", "Mul"}
+    a, b = np.ones((4, 3)), np.ones((1, 3))
+    np.testing.assert_array_equal(function(world.tensor(a), world.tensor(a))["y"], expected(a + a))
+    np.testing.assert_array_equal(function(world.tensor(a), world.tensor(b))["y"], expected(a + b))
+    assert counts(made) == (1, 1)
+
+
 # ---- profiles -----------------------------------------------------------------------------------------------------------------
 
 A, B = [8, 128], [4, 384]

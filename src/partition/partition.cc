@@ -249,9 +249,12 @@ class Partitioner {
       if (wanted_ != nullptr && !(*wanted_)(*node)) continue;
       std::string reason = denied_nodes.contains(node->name) ? "the node is on the deny list" : why_native(*node, denied);
       if (reason.empty() && options_.implicit_batch) {
-        const auto batch = batch_of(
-            *node, [&](const ir::Value& value) { return constant_.contains(value.node); }, reason);
-        if (batch) batch_[node] = *batch;
+        const auto is_constant = [&](const ir::Value& value) { return constant_.contains(value.node); };
+        const auto batch = batch_of(*node, is_constant, reason);
+        if (batch) {
+          batch_[node] = *batch;
+          batches_.add(*node, is_constant);
+        }
       }
       if (reason.empty()) {
         candidate_.insert(node);
@@ -302,7 +305,7 @@ class Partitioner {
     }
   }
 
-  bool same_batch(const ir::Node* a, const ir::Node* b) const { return !options_.implicit_batch || batch_.at(a) == batch_.at(b); }
+  bool same_batch(const ir::Node* a, const ir::Node* b) const { return !options_.implicit_batch || batches_.same(batch_.at(a), batch_.at(b)); }
 
   // A node's level counts how often its longest path crosses from candidates to native nodes, or to candidates that must not be
   // with them. Candidates of one level that are connected form a convex group: a path that leaves them arrives at a higher level.
@@ -436,6 +439,7 @@ class Partitioner {
   NodeSet constant_;
   NodeSet candidate_;
   std::unordered_map<const ir::Node*, Dim> batch_;  // of candidates, in implicit batch mode
+  BatchClasses batches_;
   NodeSet loop_members_;
   std::unordered_map<const ir::Node*, std::string> loop_reasons_;
   std::unordered_set<ir::Value, ir::ValueHash> results_;  // what the graph gives to its caller

@@ -1,0 +1,121 @@
+// Which nodes may be in one engine whose first dimension is the batch (TF-TRT behaviour 2.5 and 2.6).
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "backends/null/null_backend.h"
+#include "import/graph_text.h"
+#include "partition/partition.h"
+
+namespace tenon {
+namespace {
+
+using namespace test;
+
+class AnyOpBackend : public Backend {
+ public:
+  std::string_view name() const override { return "any"; }
+  Capabilities capabilities() const override { return {}; }
+  Verdict supports(std::span<const ir::Node* const>, const Precision&) const override { return Verdict::yes(); }
+  bool has_kernel(std::string_view) const override { return true; }
+  plan::Engine compile(const Segment&, const CompileOptions&) override { return {}; }
+  std::unique_ptr<Executable> load(const plan::Engine&, WeightsProvider&, const DeviceOptions&) override { return nullptr; }
+};
+
+std::string input(const std::string& name, const std::vector<int>& sizes, const std::string& dtype = "DT_FLOAT") {
+  std::string shape;
+  for (const int size : sizes) shape += " dim { size: " + std::to_string(size) + " }";
+  return node(name, "Placeholder", {}, {type_attr("dtype", dtype), "key: 'shape' value { shape {" + shape + " } }"});
+}
+
+std::string op(const std::string& name, const std::string& type, const std::vector<std::string>& inputs) {
+  return node(name, type, inputs, {kFloatT});
+}
+
+std::string numbers(const std::string& name, const std::vector<int>& sizes) {
+  std::string shape;
+  for (const int size : sizes) shape += " dim { size: " + std::to_string(size) + " }";
+  return node(name, "Const", {}, {kFloatDtype, "key: 'value' value { tensor { dtype: DT_FLOAT tensor_shape {" + shape + " } float_val: 1 } }"});
+}
+
+struct Divided {
+  Imported model;
+  partition::Partition partition;
+
+  std::vector<std::set<std::string>> segments() const {
+    std::vector<std::set<std::string>> result;
+    for (const partition::SegmentPlan& plan : partition.segments) {
+      result.emplace_back();
+      for (const ir::Node* n : plan.nodes) result.back().insert(n->name);
+    }
+    return result;
+  }
+  std::string reason(const std::string& name) const {
+    const auto it = partition.native_reasons.find(model.find(name));
+    return it == partition.native_reasons.end() ? "" : it->second;
+  }
+};
+
+using Segments = std::vector<std::set<std::string>>;
+
+Divided divide(const std::string& text) {
+  Divided result{import_text(text), {}};
+  partition::PartitionOptions options;
+  options.minimum_segment_size = 1;
+  options.implicit_batch = true;
+  result.partition = partition::partition(*result.model.module, AnyOpBackend(), options);
+  return result;
+}
+
+TEST(Batch, InputsOfUnknownBatchesThatMeetAreInOneEngine) {
+  const Divided made = divide(input("a", {-1, 3}) + input("b", {-1, 3}) + op("na", "Neg", {"a"}) + op("nb", "Abs", {"b"}) +
+                              op("sum", "AddV2", {"na", "nb"}) + op("end", "Neg", {"sum"}));
+  EXPECT_EQ(made.segments(), (Segments{{"na", "nb", "sum", "end"}}));
+}
+
+TEST(Batch, AChainOfInputsOfUnknownBatchesIsOneEngine) {
+  const Divided made = divide(input("a", {-1, 3}) + input("b", {-1, 3}) + input("c", {-1, 3}) + op("ab", "Mul", {"a", "b"}) +
+                              op("abc", "Sub", {"ab", "c"}) + op("end", "AddN", {"abc"}));
+  EXPECT_EQ(made.segments().size(), 1u);
+}
+
+TEST(Batch, UnknownBatchesThatNothingJoinsStayApart) {
+  const Divided made = divide(input("a", {-1, 4}) + node("to", "Const", {}, {type_attr("dtype", "DT_INT32"),
+                              "key: 'value' value { tensor { dtype: DT_INT32 tensor_shape { dim { size: 2 } } int_val: -1 int_val: 2 } }"}) +
+                              op("before", "Neg", {"a"}) + node("shaped", "Reshape", {"before", "to"}, {kFloatT, type_attr("Tshape", "DT_INT32")}) +
+                              op("after", "Neg", {"shaped"}));
+  EXPECT_EQ(made.segments().size(), 2u);
+}
+
+TEST(Batch, AnUnknownBatchAndAKnownOneAboveOneAreNotJoined) {
+  const Divided made = divide(input("a", {-1, 2}) + numbers("c", {2, 2}) + op("sum", "AddV2", {"a", "c"}));
+  EXPECT_EQ(made.segments(), Segments{});
+  EXPECT_NE(made.reason("sum").find("different batches"), std::string::npos);
+}
+
+TEST(Batch, AKnownBatchOfOneIsRepeated) {
+  const Divided made = divide(input("a", {-1, 2}) + numbers("c", {1, 2}) + op("sum", "AddV2", {"a", "c"}));
+  EXPECT_EQ(made.segments(), (Segments{{"sum"}}));
+}
+
+TEST(Batch, ChainsOfDifferentKnownBatchesStayApart) {
+  const Divided made = divide(input("a", {2, 3}) + input("b", {5, 3}) + op("na", "Neg", {"a"}) + op("nb", "Neg", {"b"}));
+  EXPECT_EQ(made.segments(), (Segments{{"na"}, {"nb"}}));
+}
+
+TEST(Batch, OneDimensionIsTooFew) {
+  const Divided made = divide(input("a", {-1}) + op("n", "Neg", {"a"}));
+  EXPECT_EQ(made.segments(), Segments{});
+  EXPECT_NE(made.reason("n").find("at least two dimensions"), std::string::npos);
+}
+
+TEST(Batch, RowsOfAConstantTableHaveTheBatchOfTheirNumbers) {
+  const Divided made = divide(input("ids", {-1, 3}, "DT_INT32") + numbers("table", {10, 4}) + constant_int("axis", 0) +
+                              node("rows", "GatherV2", {"table", "ids", "axis"}, {type_attr("Tparams", "DT_FLOAT"), type_attr("Tindices", "DT_INT32"),
+                                                                                 type_attr("Taxis", "DT_INT32")}) +
+                              input("x", {-1, 3, 4}) + op("sum", "AddV2", {"rows", "x"}));
+  EXPECT_EQ(made.segments(), (Segments{{"rows", "sum"}}));
+}
+
+}  // namespace
+}  // namespace tenon

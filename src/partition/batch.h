@@ -22,10 +22,11 @@ class BatchClasses {
  public:
   void add(const ir::Node& node, const std::function<bool(const ir::Value&)>& is_constant);
   bool same(const Dim& a, const Dim& b) const;
+  // Of two symbols.
+  void unite(std::int64_t a, std::int64_t b);
 
  private:
   std::int64_t root(std::int64_t symbol) const;
-  void unite(std::int64_t a, std::int64_t b);
 
   std::unordered_map<std::int64_t, std::int64_t> parent_;  // of symbols that are not the smallest of their class
 };

@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "ops/registry.h"
 #include "ops/tensorflow_ops.h"
-#include "partition/batch.h"
 #include "partition/group_graph.h"
+#include "partition/implicit_batch.h"
 
 namespace tenon::partition {
 namespace {
@@ -95,9 +95,10 @@ class Partitioner {
     find_initializing();
     classify();
     if (options_.minimum_segment_size != -1) {
-      groups_ = GroupGraph(order_.size());
-      group_by_level();
-      groups_.merge_along(edges_);  // levels part groups that could be one
+      group();
+      // A node that cannot have its inputs from outside stays native, which gives other groups, and maybe other such nodes.
+      constexpr int kMostRounds = 50;
+      for (int round = 0; round < kMostRounds && options_.implicit_batch && leave_misplaced(); ++round) group();
     }
     collect();
   }
@@ -248,14 +249,7 @@ class Partitioner {
       }
       if (wanted_ != nullptr && !(*wanted_)(*node)) continue;
       std::string reason = denied_nodes.contains(node->name) ? "the node is on the deny list" : why_native(*node, denied);
-      if (reason.empty() && options_.implicit_batch) {
-        const auto is_constant = [&](const ir::Value& value) { return constant_.contains(value.node); };
-        const auto batch = batch_of(*node, is_constant, reason);
-        if (batch) {
-          batch_[node] = *batch;
-          batches_.add(*node, is_constant);
-        }
-      }
+      if (reason.empty() && options_.implicit_batch) batch_.add(*node, reason);
       if (reason.empty()) {
         candidate_.insert(node);
       } else {
@@ -305,7 +299,27 @@ class Partitioner {
     }
   }
 
-  bool same_batch(const ir::Node* a, const ir::Node* b) const { return !options_.implicit_batch || batches_.same(batch_.at(a), batch_.at(b)); }
+  bool same_batch(const ir::Node* a, const ir::Node* b) const { return !options_.implicit_batch || batch_.together(*a, *b); }
+
+  void group() {
+    groups_ = GroupGraph(order_.size());
+    edges_.clear();
+    group_by_level();
+    groups_.merge_along(edges_);  // levels part groups that could be one
+  }
+
+  // Makes nodes native whose engine would get an input without its batch. True when there were some.
+  bool leave_misplaced() {
+    bool any = false;
+    for (const auto& nodes : grouped()) {
+      for (const ir::Node* node : batch_.misplaced(make_plan(nodes))) {
+        candidate_.erase(node);
+        result_.native_reasons[node] = "implicit batch mode: an input of it would enter an engine without having its batch";
+        any = true;
+      }
+    }
+    return any;
+  }
 
   // A node's level counts how often its longest path crosses from candidates to native nodes, or to candidates that must not be
   // with them. Candidates of one level that are connected form a convex group: a path that leaves them arrives at a higher level.
@@ -332,17 +346,23 @@ class Partitioner {
     }
   }
 
-  void collect() {
-    std::unordered_map<int, std::vector<ir::Node*>> groups;
-    std::vector<int> roots;
+  // Candidates that are to be one segment, in the order of their first nodes.
+  std::vector<std::vector<ir::Node*>> grouped() {
+    std::unordered_map<int, std::size_t> places;
+    std::vector<std::vector<ir::Node*>> groups;
     for (std::size_t i = 0; i < order_.size(); ++i) {
       if (!candidate_.contains(order_[i])) continue;
       const int group = options_.minimum_segment_size == -1 ? static_cast<int>(i) : groups_.root(static_cast<int>(i));
-      if (groups[group].empty()) roots.push_back(group);
-      groups[group].push_back(order_[i]);
+      const auto [place, is_new] = places.emplace(group, groups.size());
+      if (is_new) groups.emplace_back();
+      groups[place->second].push_back(order_[i]);
     }
-    for (int group : roots) {
-      SegmentPlan plan = make_plan(groups[group]);
+    return groups;
+  }
+
+  void collect() {
+    for (const auto& nodes : grouped()) {
+      SegmentPlan plan = make_plan(nodes);
       const std::string reason = why_dropped(plan);
       if (!reason.empty()) {
         for (const ir::Node* node : plan.nodes) result_.native_reasons[node] = reason;
@@ -364,6 +384,11 @@ class Partitioner {
       return fmt::format("its segment has {} nodes, fewer than the minimum segment size {}", effective, options_.minimum_segment_size);
     }
     if (plan.inputs.empty()) return "its segment has no inputs";
+    if (options_.implicit_batch) {
+      const auto is_work = [&](const ir::Node* node) { return !is_uncounted(*node) && !batch_.is_sizes(*node); };
+      if (std::none_of(plan.nodes.begin(), plan.nodes.end(), is_work)) return "a segment of nothing but arithmetic on sizes";
+      if (!batch_.misplaced(plan).empty()) return "implicit batch mode: inputs of its segment have different batches";
+    }
     const auto is_list = [](const ir::Value& value) {
       return value.node->outputs[static_cast<std::size_t>(value.index)].dtype == DataType::kVariant;
     };
@@ -438,8 +463,7 @@ class Partitioner {
   NodeSet fed_;
   NodeSet constant_;
   NodeSet candidate_;
-  std::unordered_map<const ir::Node*, Dim> batch_;  // of candidates, in implicit batch mode
-  BatchClasses batches_;
+  ImplicitBatch batch_{[this](const ir::Value& value) { return constant_.contains(value.node); }};  // of candidates, in that mode
   NodeSet loop_members_;
   std::unordered_map<const ir::Node*, std::string> loop_reasons_;
   std::unordered_set<ir::Value, ir::ValueHash> results_;  // what the graph gives to its caller

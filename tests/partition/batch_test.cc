@@ -12,11 +12,14 @@ namespace {
 
 using namespace test;
 
+// Runs every op but Exp.
 class AnyOpBackend : public Backend {
  public:
   std::string_view name() const override { return "any"; }
   Capabilities capabilities() const override { return {}; }
-  Verdict supports(std::span<const ir::Node* const>, const Precision&) const override { return Verdict::yes(); }
+  Verdict supports(std::span<const ir::Node* const> nodes, const Precision&) const override {
+    return nodes[0]->origin.op_type == "Exp" ? Verdict::no("no Exp here") : Verdict::yes();
+  }
   bool has_kernel(std::string_view) const override { return true; }
   plan::Engine compile(const Segment&, const CompileOptions&) override { return {}; }
   std::unique_ptr<Executable> load(const plan::Engine&, WeightsProvider&, const DeviceOptions&) override { return nullptr; }
@@ -115,6 +118,66 @@ TEST(Batch, RowsOfAConstantTableHaveTheBatchOfTheirNumbers) {
                                                                                  type_attr("Taxis", "DT_INT32")}) +
                               input("x", {-1, 3, 4}) + op("sum", "AddV2", {"rows", "x"}));
   EXPECT_EQ(made.segments(), (Segments{{"rows", "sum"}}));
+}
+
+std::string integers(const std::string& name, const std::vector<int>& values) {
+  std::string text;
+  for (const int value : values) text += " int_val: " + std::to_string(value);
+  const std::string shape = "tensor_shape { dim { size: " + std::to_string(values.size()) + " } }";
+  return node(name, "Const", {}, {type_attr("dtype", "DT_INT32"), "key: 'value' value { tensor { dtype: DT_INT32 " + shape + text + " } }"});
+}
+
+std::string on_sizes(const std::string& name, const std::string& type, const std::vector<std::string>& inputs) {
+  return node(name, type, inputs, {kInt32T, type_attr("Tparams", "DT_INT32"), type_attr("Tindices", "DT_INT32"), type_attr("Taxis", "DT_INT32"),
+                                   type_attr("Tidx", "DT_INT32"), int_attr("N", static_cast<int>(type == "ConcatV2" ? inputs.size() - 1 : inputs.size()))});
+}
+
+std::string shape_of(const std::string& name, const std::string& input) {
+  return node(name, "Shape", {input}, {kFloatT, type_attr("out_type", "DT_INT32")});
+}
+
+std::string reshape(const std::string& name, const std::string& x, const std::string& sizes) {
+  return node(name, "Reshape", {x, sizes}, {kFloatT, type_attr("Tshape", "DT_INT32")});
+}
+
+// What Keras makes of a dense layer on sequences: `x` becomes [batch * steps, 8], is multiplied, and gets its sizes back. The sizes are
+// those of `like`.
+std::string dense_on_sequences(const std::string& x, const std::string& like) {
+  return integers("free", {0, 1}) + integers("all", {0}) + constant_int("axis", 0) + constant_int("eight", 8) + integers("four", {4}) +
+         numbers("weights", {8, 4}) + shape_of("sizes", like) + on_sizes("kept", "GatherV2", {"sizes", "free", "axis"}) +
+         on_sizes("rows", "Prod", {"kept", "all"}) + on_sizes("target", "Pack", {"rows", "eight"}) + reshape("flat", x, "target") +
+         op("product", "MatMul", {"flat", "weights"}) + on_sizes("whole", "ConcatV2", {"kept", "four", "axis"}) + reshape("back", "product", "whole");
+}
+
+TEST(Batch, ADenseLayerOnSequencesIsOneEngineWithTheLayersAroundIt) {
+  const Divided made = divide(input("x", {-1, -1, 8}) + op("before", "Neg", {"x"}) + dense_on_sequences("before", "before") + op("after", "Neg", {"back"}));
+  ASSERT_EQ(made.segments().size(), 1u);
+  EXPECT_TRUE(made.segments()[0].contains("before"));
+  EXPECT_TRUE(made.segments()[0].contains("product"));
+  EXPECT_TRUE(made.segments()[0].contains("after"));
+  ASSERT_EQ(made.partition.segments[0].inputs.size(), 1u);
+  EXPECT_EQ(made.partition.segments[0].inputs[0].node->name, "x");
+}
+
+TEST(Batch, SizesNeverEnterAnEngine) {
+  const Divided made = divide(input("x", {-1, -1, 8}) + op("before", "Neg", {"x"}) + op("native", "Exp", {"before"}) + dense_on_sequences("native", "before"));
+  EXPECT_NE(made.reason("flat").find("without having its batch"), std::string::npos);
+  EXPECT_NE(made.reason("back").find("without having its batch"), std::string::npos);
+  for (const partition::SegmentPlan& plan : made.partition.segments) {
+    for (const ir::Value& value : plan.inputs) EXPECT_EQ(value.node->outputs[0].dtype, DataType::kFloat32) << value.node->name;
+  }
+}
+
+TEST(Batch, ArithmeticOnSizesAloneIsNoEngine) {
+  const Divided made = divide(input("x", {-1, 8}) + op("native", "Exp", {"x"}) + shape_of("sizes", "native") + on_sizes("twice", "AddV2", {"sizes", "sizes"}));
+  EXPECT_EQ(made.segments(), Segments{});
+  EXPECT_EQ(made.reason("twice"), "a segment of nothing but arithmetic on sizes");
+}
+
+TEST(Batch, WhatReadsAVectorFromOutsideStaysNative) {
+  const Divided made = divide(input("x", {-1, 8}) + input("scale", {8}) + op("before", "Neg", {"x"}) + op("scaled", "Mul", {"before", "scale"}) + op("after", "Neg", {"scaled"}));
+  EXPECT_EQ(made.segments(), (Segments{{"before"}, {"after"}}));
+  EXPECT_NE(made.reason("scaled").find("without having its batch"), std::string::npos);
 }
 
 }  // namespace

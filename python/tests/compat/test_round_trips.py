@@ -15,7 +15,6 @@ needs_models = pytest.mark.skipif(not os.path.isdir(MODELS), reason="../shared/m
 CONVERTED = {"tftrt_2.0", "gpu_trt"}
 # Signatures that change the model's state, of which conversion makes a snapshot.
 STATEFUL = {"incr_counter", "incr_counter_by", "reset_counter"}
-IDLE_ENGINES = {"patches_and_norms", "encoder", "squeeze_and_excite"}
 MODES = {"implicit": {}, "dynamic": {"use_dynamic_shape": True}}
 
 
@@ -123,9 +122,6 @@ def test_small_net(name, mode, tensorflow_worker, plain_worker, tmp_path):
     engines, alone = net_round_trip(name, mode, tensorflow_worker, plain_worker, tmp_path)
     assert engines
     idle = [engine for engine in alone["engines"] if engine["calls"] == 0 or engine["native_calls"] > 0]
-    if mode == "implicit" and name in IDLE_ENGINES:
-        assert idle, "every engine runs now: take the note out"
-        pytest.xfail("the engine of a dense layer on sequences takes a shape vector, whose size is no batch: it never runs")
     assert not idle
 
 

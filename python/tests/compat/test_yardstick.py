@@ -44,6 +44,8 @@ def convert_and_compare(name, mode, denied, worker, tensorflow_worker, plain_wor
         assert_equal_outputs(case, outputs, model["expected"], stage)
     alone = plain_worker.run("session_of_case", name, model, answer["path"])
     assert_equal_outputs(case, alone["outputs"], model["expected"], "Tenon alone")
+    if not case.native:
+        assert not [engine for engine in alone["engines"] if engine["calls"] == 0 or engine["native_calls"] > 0]
     return tensorflow_worker.run("engines", answer["path"])
 
 

@@ -1,0 +1,144 @@
+#include "partition/implicit_batch.h"
+
+#include <algorithm>
+
+#include "partition/partition.h"
+
+namespace tenon::partition {
+namespace {
+
+const ir::ValueType& type_of(const ir::Value& value) { return value.node->outputs[static_cast<std::size_t>(value.index)]; }
+const PartialShape& shape_of(const ir::Value& value) { return type_of(value).shape; }
+
+bool takes_shape(const ir::Node& node) { return node.is("shape") || node.is("shape_n") || node.is("size") || node.is("rank"); }
+
+bool is_plain(const ir::Node& node) {
+  return node.op->traits == ir::kPure && node.op->evaluate != nullptr && !node.inputs.empty() && !node.outputs.empty() &&
+         std::ranges::all_of(node.outputs, [](const ir::ValueType& type) {
+           return type.dtype != DataType::kString && type.dtype != DataType::kResource && type.dtype != DataType::kVariant;
+         });
+}
+
+}  // namespace
+
+bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
+  if (add_sizes(node, reason)) return true;
+  if (!reason.empty()) return false;
+  const auto needs_no_batch = [&](const ir::Value& value) { return is_constant_(value) || is_sizes(*value.node); };
+  std::optional<Dim> batch = batch_of(node, needs_no_batch, reason);
+  if (!node.inputs.empty() && is_sizes(*node.inputs[0].node)) {  // concat(zeros, x): x decides
+    if (const auto other = data_batch(node)) {
+      batch = other;
+      reason.clear();
+    }
+  }
+  if (!batch) return false;
+  for (const ir::Value& input : node.inputs) {
+    if (is_sizes(*input.node) && !classes_.same(batch_.at(input.node), *batch)) {
+      reason = "implicit batch mode: it reads sizes of a tensor with another batch";
+      return false;
+    }
+  }
+  batch_[&node] = *batch;
+  equal_.add(node, needs_no_batch);
+  classes_.add(node, needs_no_batch);
+  follow_sizes(node, *batch);
+  return true;
+}
+
+// True when the node was taken as arithmetic on sizes. False with a reason when it is that and cannot be taken.
+bool ImplicitBatch::add_sizes(const ir::Node& node, std::string& reason) {
+  if (!is_plain(node)) return false;
+  std::optional<Dim> batch;
+  for (const ir::Value& input : node.inputs) {
+    if (is_constant_(input)) continue;
+    std::optional<Dim> own;
+    if (is_sizes(*input.node)) {
+      own = batch_.at(input.node);
+    } else if (takes_shape(node) && shape_of(input).known_rank() && shape_of(input).rank() > 0) {
+      own = shape_of(input)[0];
+    }
+    if (!own) return false;
+    if (batch && !classes_.same(*batch, *own)) {
+      reason = "implicit batch mode: it reads sizes of tensors with different batches";
+      return false;
+    }
+    batch = own;
+  }
+  if (!batch) return false;
+  batch_[&node] = *batch;
+  sizes_.insert(&node);
+  return true;
+}
+
+// Dimension 0 of the first operand that has a batch.
+std::optional<Dim> ImplicitBatch::data_batch(const ir::Node& node) const {
+  for (const ir::Value& input : node.inputs) {
+    if (is_constant_(input) || is_sizes(*input.node)) continue;
+    if (shape_of(input).known_rank() && shape_of(input).rank() >= 2) return shape_of(input)[0];
+  }
+  return std::nullopt;
+}
+
+// What was brought to a computed shape belongs to the batch that it was computed from.
+void ImplicitBatch::follow_sizes(const ir::Node& node, const Dim& batch) {
+  if (batch.known() || std::ranges::none_of(node.inputs, [&](const ir::Value& v) { return is_sizes(*v.node); })) return;
+  for (const ir::ValueType& type : node.outputs) {
+    if (!type.shape.known_rank() || type.shape.rank() == 0) continue;
+    const Dim first = type.shape[0];
+    if (first.known() || classes_.same(first, batch)) continue;
+    classes_.unite(first.symbol_id(), batch.symbol_id());
+    made_from_sizes_.insert(first.symbol_id());
+  }
+}
+
+// Unknown batches are taken for equal, but for computed ones.
+bool ImplicitBatch::may_be_equal(const Dim& a, const Dim& b) const {
+  if (equal_.same(a, b)) return true;
+  return !a.known() && !b.known() && !is_made_from_sizes(a) && !is_made_from_sizes(b);
+}
+
+// The input whose batch most others have; a batch that was not computed goes first.
+const ir::Value* ImplicitBatch::leading_input(const std::vector<ir::Value>& inputs) const {
+  const ir::Value* best = nullptr;
+  std::pair<bool, std::ptrdiff_t> best_rank;
+  for (const ir::Value& input : inputs) {
+    const Dim own = shape_of(input)[0];
+    const auto like_it = std::ranges::count_if(inputs, [&](const ir::Value& other) { return may_be_equal(own, shape_of(other)[0]); });
+    const std::pair rank{!is_made_from_sizes(own), like_it};
+    if (best == nullptr || rank > best_rank) {
+      best = &input;
+      best_rank = rank;
+    }
+  }
+  return best;
+}
+
+std::vector<const ir::Node*> ImplicitBatch::misplaced(const SegmentPlan& plan) const {
+  std::vector<ir::Value> with_batch;
+  std::unordered_set<ir::Value, ir::ValueHash> strange;
+  for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+    const ir::Value& input = plan.inputs[i];
+    if (type_of(input).dtype == DataType::kResource || plan.known[i]) continue;
+    if (shape_of(input).known_rank() && shape_of(input).rank() > 0) {
+      if (!is_sizes(*input.node)) with_batch.push_back(input);
+    } else {
+      strange.insert(input);
+    }
+  }
+  const ir::Value* leading = leading_input(with_batch);
+  for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+    const ir::Value& input = plan.inputs[i];
+    if (type_of(input).dtype == DataType::kResource || plan.known[i] || strange.contains(input)) continue;
+    const bool fits = leading != nullptr && (is_sizes(*input.node) ? equal_.same(shape_of(input)[0], shape_of(*leading)[0])
+                                                                   : may_be_equal(shape_of(input)[0], shape_of(*leading)[0]));
+    if (!fits) strange.insert(input);
+  }
+  std::vector<const ir::Node*> found;
+  for (const ir::Node* node : plan.nodes) {
+    if (std::ranges::any_of(node->inputs, [&](const ir::Value& v) { return strange.contains(v); })) found.push_back(node);
+  }
+  return found;
+}
+
+}  // namespace tenon::partition

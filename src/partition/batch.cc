@@ -75,6 +75,11 @@ std::optional<Dim> batch_of(const ir::Node& node, const std::function<bool(const
   return (*leading)[0];
 }
 
+bool pairs_rows(const ir::Node& node) {
+  const std::string& op = node.origin.op_type;
+  return is_elementwise(op) || op == "ConcatV2" || op == "Concat";
+}
+
 void BatchClasses::add(const ir::Node& node, const std::function<bool(const ir::Value&)>& is_constant) {
   if (!is_elementwise(node.origin.op_type)) return;
   int rank = -1;

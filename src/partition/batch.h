@@ -16,6 +16,9 @@ namespace tenon::partition {
 // checks at each call that its inputs have the same batch, and leaves the call to the native segment when they have not.
 std::optional<Dim> batch_of(const ir::Node& node, const std::function<bool(const ir::Value&)>& is_constant, std::string& reason);
 
+// Whether the op takes operands of highest rank by rows that belong together: element-wise ops and concatenations.
+bool pairs_rows(const ir::Node& node);
+
 // Which unknown batches are taken for equal because element-wise ops join them: two inputs of a model that are added, say. Batches
 // that nothing joins (a reshaped one and the original) stay different.
 class BatchClasses {

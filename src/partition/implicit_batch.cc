@@ -19,6 +19,14 @@ bool is_plain(const ir::Node& node) {
          });
 }
 
+// A known batch may be the unknown one of a call where rows are taken together: concat(x[-1,4], y[8,4]).
+bool may_be_the_batch(const ir::Node& node, const ir::Value& input) {
+  if (!shape_of(input)[0].known() || shape_of(input)[0].size() == 1 || !pairs_rows(node)) return false;
+  return std::ranges::all_of(node.inputs, [&](const ir::Value& other) {
+    return !shape_of(other).known_rank() || shape_of(other).rank() <= shape_of(input).rank();
+  });
+}
+
 }  // namespace
 
 bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
@@ -92,51 +100,31 @@ void ImplicitBatch::follow_sizes(const ir::Node& node, const Dim& batch) {
   }
 }
 
-// Unknown batches are taken for equal, but for computed ones.
-bool ImplicitBatch::may_be_equal(const Dim& a, const Dim& b) const {
-  if (equal_.same(a, b)) return true;
-  return !a.known() && !b.known() && !is_made_from_sizes(a) && !is_made_from_sizes(b);
-}
-
-// The input whose batch most others have; a batch that was not computed goes first.
-const ir::Value* ImplicitBatch::leading_input(const std::vector<ir::Value>& inputs) const {
-  const ir::Value* best = nullptr;
-  std::pair<bool, std::ptrdiff_t> best_rank;
-  for (const ir::Value& input : inputs) {
-    const Dim own = shape_of(input)[0];
-    const auto like_it = std::ranges::count_if(inputs, [&](const ir::Value& other) { return may_be_equal(own, shape_of(other)[0]); });
-    const std::pair rank{!is_made_from_sizes(own), like_it};
-    if (best == nullptr || rank > best_rank) {
-      best = &input;
-      best_rank = rank;
-    }
-  }
-  return best;
+// Whether a value from outside can have the batch of a node that reads it.
+bool ImplicitBatch::fits(const ir::Node& node, const ir::Value& input, const std::vector<ir::Value>& inputs) const {
+  if (!shape_of(input).known_rank() || shape_of(input).rank() == 0) return false;
+  const Dim own = shape_of(input)[0], batch = batch_.at(&node);
+  if (is_sizes(*input.node)) return equal_.same(own, batch);
+  if (own.known() != batch.known()) return may_be_the_batch(node, input);
+  if (own.known()) return own == batch;
+  if (!is_made_from_sizes(own)) return equal_.same(own, batch) || !is_made_from_sizes(batch);
+  return std::ranges::all_of(inputs, [&](const ir::Value& other) { return equal_.same(own, shape_of(other)[0]); });
 }
 
 std::vector<const ir::Node*> ImplicitBatch::misplaced(const SegmentPlan& plan) const {
+  std::unordered_set<ir::Value, ir::ValueHash> data;
   std::vector<ir::Value> with_batch;
-  std::unordered_set<ir::Value, ir::ValueHash> strange;
   for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
     const ir::Value& input = plan.inputs[i];
     if (type_of(input).dtype == DataType::kResource || plan.known[i]) continue;
-    if (shape_of(input).known_rank() && shape_of(input).rank() > 0) {
-      if (!is_sizes(*input.node)) with_batch.push_back(input);
-    } else {
-      strange.insert(input);
-    }
-  }
-  const ir::Value* leading = leading_input(with_batch);
-  for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
-    const ir::Value& input = plan.inputs[i];
-    if (type_of(input).dtype == DataType::kResource || plan.known[i] || strange.contains(input)) continue;
-    const bool fits = leading != nullptr && (is_sizes(*input.node) ? equal_.same(shape_of(input)[0], shape_of(*leading)[0])
-                                                                   : may_be_equal(shape_of(input)[0], shape_of(*leading)[0]));
-    if (!fits) strange.insert(input);
+    data.insert(input);
+    if (shape_of(input).known_rank() && shape_of(input).rank() > 0 && !is_sizes(*input.node)) with_batch.push_back(input);
   }
   std::vector<const ir::Node*> found;
   for (const ir::Node* node : plan.nodes) {
-    if (std::ranges::any_of(node->inputs, [&](const ir::Value& v) { return strange.contains(v); })) found.push_back(node);
+    if (std::ranges::any_of(node->inputs, [&](const ir::Value& v) { return data.contains(v) && !fits(*node, v, with_batch); })) {
+      found.push_back(node);
+    }
   }
   return found;
 }

@@ -35,8 +35,7 @@ class ImplicitBatch {
   std::optional<Dim> data_batch(const ir::Node& node) const;
   void follow_sizes(const ir::Node& node, const Dim& batch);
   bool is_made_from_sizes(const Dim& dim) const { return !dim.known() && made_from_sizes_.contains(dim.symbol_id()); }
-  bool may_be_equal(const Dim& a, const Dim& b) const;
-  const ir::Value* leading_input(const std::vector<ir::Value>& inputs) const;
+  bool fits(const ir::Node& node, const ir::Value& input, const std::vector<ir::Value>& inputs) const;
 
   std::function<bool(const ir::Value&)> is_constant_;
   std::unordered_map<const ir::Node*, Dim> batch_;

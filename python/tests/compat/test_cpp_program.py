@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from test_round_trips import MODELS, assert_close, needs_models, shared_models, signatures
+from yardstick import nets
 from yardstick.worker import NATIVE
 
 FOLDER = os.environ.get("TENON_CPP_PROGRAMS", "")
@@ -47,6 +48,16 @@ def outputs_of(kind, path, feeds, folder, *flags, variables=None):
 
 def converted_flags(kind):
     return [plugin()] if kind == "tensorflow" else []
+
+
+@pytest.mark.parametrize("name", [*nets.SMALL, *(name for name in nets.WHOLE if name != "ResNet50")])
+def test_keras_net(name, tensorflow_worker, plain_worker, tmp_path):
+    model = tensorflow_worker.run("net", name, str(tmp_path))
+    saved = plain_worker.run("convert", model["path"], model["feeds"], str(tmp_path))["path"]
+    for kind in KINDS:
+        found = outputs_of(kind, saved, model["feeds"][0], tmp_path, *converted_flags(kind),
+                           variables=REFUSED if name in nets.WHOLE else None)
+        assert_close(found, model["expected"][0], kind)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@
 
 #include "../latency.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "npy.h"
 #include "tensorflow/cc/saved_model/loader.h"

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import warnings
 
-from . import _native
+from . import _native, loaded_functions
 from .errors import Error, NotFound, Unsupported
 
 __all__ = ["load", "library_path", "build_foreign_engines"]
@@ -43,6 +43,7 @@ def load() -> str:
         if not _loaded:
             if not _has_ops():
                 tf.load_op_library(path)
+            loaded_functions.install()
             _loaded = True
         return path
 

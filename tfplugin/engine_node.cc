@@ -26,17 +26,33 @@ bool holds_constants(const SegmentFunction& segment) {
   return std::ranges::any_of(segment.constants, [](const Tensor& tensor) { return tensor.valid(); });
 }
 
+// What decides which calls an engine serves.
+std::string rules_of(const EngineAttributes& attributes) {
+  std::string text;
+  const auto add = [&](std::int64_t number) { text += std::to_string(number) + ' '; };
+  add(static_cast<int>(attributes.mode));
+  add(static_cast<int>(attributes.strategy));
+  add(attributes.maximum_cached_engines);
+  for (const DataType type : attributes.input_types) add(static_cast<int>(type));
+  for (const DataType type : attributes.output_types) add(static_cast<int>(type));
+  for (const ShapeSpec& shape : attributes.input_shapes) {
+    add(shape.known_rank ? static_cast<std::int64_t>(shape.dims.size()) : -1);
+    for (const std::int64_t size : shape.dims) add(size);
+  }
+  return text + attributes.precision;
+}
+
 }  // namespace
 
-std::string identity_of(const std::string& name, const SegmentFunction& segment) {
-  std::uint64_t value = hash(segment.library);
+std::string identity_of(const EngineAttributes& attributes, const SegmentFunction& segment) {
+  std::uint64_t value = hash(segment.library) * 31 + hash(rules_of(attributes));
   for (const Tensor& constant : segment.constants) {
     if (!constant.valid()) continue;
     value = value * 31 + hash({static_cast<const char*>(constant.data()), constant.byte_size()});
   }
   char text[20];
   std::snprintf(text, sizeof(text), ":%016" PRIx64, value);
-  return name + text;
+  return attributes.name + text;
 }
 
 ShapeMode shape_mode(bool implicit_batch, const std::string& profile_strategy) {
@@ -52,7 +68,7 @@ std::shared_ptr<EngineResource> EngineNode::resource(NodeHost& host) {
   const std::lock_guard lock(mutex_);
   if (resource_) return resource_;
   const bool foreign = settings_.identity.empty();
-  const std::string identity = foreign ? identity_of(settings_.attributes.name, host.segment()) : settings_.identity;
+  const std::string identity = foreign ? identity_of(settings_.attributes, host.segment()) : settings_.identity;
   auto resource = EngineResource::get(identity, settings_.attributes);
   if (!foreign && !resource->has_engine()) {
     // Another copy of the same model may have named its file already: an engine that works is left alone.
@@ -81,7 +97,9 @@ NodeAnswer EngineNode::run(std::span<const TensorView> inputs, OutputAllocator& 
     if (settings_.has_native_segment) options.segment = &segment;
     EngineCall call = resource->run(inputs, outputs, options);
     if (call.ran) return {};
-    return natively(call.native_refusable, std::move(call.reason));
+    NodeAnswer answer = natively(call.native_refusable, std::move(call.reason));
+    answer.notable = call.notable && !answer.reason.empty();
+    return answer;
   } catch (const Error& error) {
     if (is_callers_fault(error.code())) throw;
     return natively(true, error.what());

@@ -43,7 +43,8 @@ struct NodeAnswer {
     kNothing,  // the native segment must not run, or is gone
   };
   By by = By::kEngine;
-  std::string reason;  // why not by the engine
+  std::string reason;   // why not by the engine
+  bool notable = true;  // as EngineCall's
 };
 
 // The message of calls that may not run natively, word for word TF-TRT's.
@@ -74,8 +75,8 @@ class EngineNode {
   std::shared_ptr<const SegmentFunction> native_;  // that run_natively() used, if it holds no variables
 };
 
-// "<name>:<hash of the function and all that it calls>", for nodes without an identity.
-std::string identity_of(const std::string& name, const SegmentFunction& segment);
+// "<name>:<hash of the function, all that it calls, and the node's rules>", for nodes without an identity.
+std::string identity_of(const EngineAttributes& attributes, const SegmentFunction& segment);
 
 // Which shapes the node's engine serves, from its attributes.
 ShapeMode shape_mode(bool implicit_batch, const std::string& profile_strategy);

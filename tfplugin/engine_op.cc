@@ -129,7 +129,7 @@ class EngineOp : public tensorflow::AsyncOpKernel {
       context->CtxFailure(absl::AbortedError(absl::StrCat(kNativeRefused, " ", name(), ": ", answer.reason)));
       return done();
     }
-    explain(answer.reason);
+    explain(answer);
     run_natively(context, std::move(done));
   }
 
@@ -159,7 +159,9 @@ class EngineOp : public tensorflow::AsyncOpKernel {
     OutputTensors outputs(context);
     Host host(context, native_);
     NodeAnswer answer = node_->run(inputs.views(), outputs, host);
-    if (answer.by == NodeAnswer::By::kEngine) outputs.publish();
+    if (answer.by == NodeAnswer::By::kEngine && !outputs.publish()) {
+      return {NodeAnswer::By::kNative, "the engine has fewer results than the node"};
+    }
     return answer;
   }
 
@@ -196,13 +198,13 @@ class EngineOp : public tensorflow::AsyncOpKernel {
   }
 
   // Says once per kernel why it does not use an engine.
-  void explain(const std::string& reason) {
-    if (reason.empty() || explained_.exchange(true, std::memory_order_relaxed)) return;
+  void explain(const NodeAnswer& answer) {
+    if (!answer.notable || explained_.exchange(true, std::memory_order_relaxed)) return;
     if (node_->settings().identity.empty()) {
       warn(name(),
            "TF-TRT made it and it runs natively; convert the model again with Tenon, or set TENON_BUILD_FOREIGN_ENGINES=1");
     } else if (node_->settings().collect_shapes != true) {
-      warn(name(), "runs natively: " + reason);
+      warn(name(), "runs natively: " + answer.reason);
     }
   }
 

@@ -1,4 +1,7 @@
 // The kernels of the ops around TRTEngineOp: where stored engines are, and writing them.
+#include <unistd.h>
+
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -81,7 +84,8 @@ std::string stored_engine(const std::string& identity, const std::string& path) 
 
 // All of it or nothing.
 void write_file(const std::string& path, const std::string& bytes) {
-  const std::string temporary = path + ".tmp" + std::to_string(reinterpret_cast<std::uintptr_t>(&bytes));
+  static std::atomic<unsigned> count{0};
+  const std::string temporary = path + ".tmp" + std::to_string(getpid()) + "." + std::to_string(count.fetch_add(1));
   std::ofstream file(temporary, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   file.close();

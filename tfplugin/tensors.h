@@ -30,12 +30,13 @@ class OutputTensors : public OutputAllocator {
  public:
   explicit OutputTensors(tensorflow::OpKernelContext* context);
   void* allocate(int index, DataType dtype, std::span<const std::int64_t> dims) override;
-  // Throws kInternal when one was never asked for.
-  void publish();
+  // False, and nothing done, when one was never asked for.
+  bool publish();
 
  private:
   tensorflow::OpKernelContext* const context_;
   std::vector<tensorflow::Tensor> tensors_;
+  std::vector<bool> made_;
 };
 
 // The same elements; the result holds `tensor`'s buffer. Resources become invalid tensors.

@@ -77,6 +77,7 @@ struct EngineCall {
   bool native_refusable = true;  // false: this call runs natively even where native execution is refused (collecting shapes, shapes that
                                  // the node does not have)
   std::string reason;          // why natively; empty while shapes are collected
+  bool notable = true;         // false: the log has the reason already
 };
 
 // Per call.

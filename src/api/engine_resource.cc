@@ -114,7 +114,7 @@ struct EngineResource::State {
         restore(*kept, kept);
       }
     } catch (const std::exception& error) {
-      write_log(fmt::format("{}: the stored engine is not used: {}", cache->attributes().name, error.what()), nullptr);
+      cache->refuse_stored(error.what());
     }
     unread.store(false, std::memory_order_release);
   }

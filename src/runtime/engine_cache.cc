@@ -76,8 +76,15 @@ void EngineCache::restore(plan::Engine engine, WeightsProvider& weights) {
     entries_ = std::move(restored);
   } catch (const std::exception& error) {
     if (attributes_.mode == ShapeMode::kProfiles) stored_profiles_ = std::move(engine.entries);
+    stored_refused_ = true;
     note(std::string("the stored engine is not used: ") + error.what());
   }
+}
+
+void EngineCache::refuse_stored(const std::string& reason) {
+  const std::unique_lock lock(mutex_);
+  stored_refused_ = true;
+  note("the stored engine is not used: " + reason);
 }
 
 // Behaviour 3.2, step 2: shapes that the node does not have are no business of its engine.
@@ -143,6 +150,7 @@ std::shared_ptr<Executable> EngineCache::take(Entry& entry, EngineCall& call) {
   entry.used.store(clock_.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (!entry.failure.empty()) {
     call.reason = entry.failure;
+    call.notable = false;  // told when the entry was made
     return nullptr;
   }
   entry.calls.fetch_add(1, std::memory_order_relaxed);
@@ -277,7 +285,7 @@ std::shared_ptr<Executable> EngineCache::build_for(std::span<const TensorView> i
   for (const auto& entry : wanted) entry->failure = failure;
   make_room();
   std::ranges::move(wanted, std::back_inserter(entries_));
-  if (!failure.empty()) note(failure);
+  if (!failure.empty() && (allow_build || !stored_refused_)) note(failure);  // why nothing is stored was told
   Entry* entry = find(inputs);
   if (entry == nullptr) {
     call.reason = fmt::format("no profile holds the shapes {}", shapes_text(inputs));

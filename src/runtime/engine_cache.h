@@ -36,6 +36,8 @@ class EngineCache {
   // A stored engine to start from; its entries are the cache's. It does not throw: what does not fit is told in one line and left out, and
   // its entries are built again when a call needs them. `weights` serves the plan's variables.
   void restore(plan::Engine engine, WeightsProvider& weights);
+  // Tells that there is a stored engine, but none to restore.
+  void refuse_stored(const std::string& reason);
 
   // As EngineResource::run; `source` may be null: then nothing can be built.
   // With `layers`, the run is profiled.
@@ -95,6 +97,7 @@ class EngineCache {
   std::shared_ptr<Executable> executable_;
   std::vector<plan::Entry> tuned_;      // what the engine's tactics were measured for
   std::vector<ShapeProfile> stored_profiles_;  // of a stored engine that does not fit here: built again when a call comes
+  bool stored_refused_ = false;
   bool collecting_ = false;
   std::vector<ShapeSample> samples_;
   ShapeInputs shape_inputs_;

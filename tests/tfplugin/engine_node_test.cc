@@ -246,9 +246,14 @@ TEST(EngineNode, SideBySideOnManyThreads) {
 }
 
 TEST(IdentityOf, TellsFunctionsApart) {
-  EXPECT_EQ(identity_of("engine", square()), identity_of("engine", square()));
-  EXPECT_NE(identity_of("engine", square()), identity_of("engine", square("other")));
-  EXPECT_TRUE(identity_of("engine", square()).starts_with("engine:"));
+  EngineAttributes attributes = settings("").attributes;
+  attributes.name = "engine";
+  const std::string identity = identity_of(attributes, square());
+  EXPECT_EQ(identity, identity_of(attributes, square()));
+  EXPECT_NE(identity, identity_of(attributes, square("other")));
+  EXPECT_TRUE(identity.starts_with("engine:"));
+  attributes.maximum_cached_engines = 7;
+  EXPECT_NE(identity, identity_of(attributes, square()));
 }
 
 TEST(ShapeModeOfAttributes, IsTfTrts) {

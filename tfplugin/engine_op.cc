@@ -1,4 +1,5 @@
 // The kernel of TRTEngineOp.
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -70,7 +71,8 @@ NodeSettings settings_of(OpKernelConstruction* context) {
   attributes.mode = shape_mode(implicit_batch, strategy);
   if (attributes.mode == ShapeMode::kProfiles) attributes.strategy = profile_strategy_from_name(strategy);
   attributes.precision = attribute_or<std::string>(context, "precision_mode", "FP32");
-  attributes.maximum_cached_engines = static_cast<int>(attribute_or<std::int64_t>(context, "max_cached_engines_count", 1));
+  attributes.maximum_cached_engines =
+      static_cast<int>(std::clamp<std::int64_t>(attribute_or<std::int64_t>(context, "max_cached_engines_count", 1), 1, 1 << 20));
   attributes.input_types = dtypes_of(context->input_types());
   attributes.output_types = dtypes_of(context->output_types());
   attributes.input_shapes = shapes_of(attribute_or<Shapes>(context, "input_shapes", {}));

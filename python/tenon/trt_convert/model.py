@@ -5,7 +5,7 @@ import os
 
 from .. import _native
 from ..report import ConversionReport
-from . import environment, exports, notices, parameters
+from . import environment, exports, notices, parameters, worlds
 from .folders import Replacement, TemporaryFolder
 
 _MODES = {True: "profiles", False: "implicit"}
@@ -24,7 +24,7 @@ def native_options(params, options, tags=(), key="", dynamic_shape=False, strate
         "op_denylist": sorted({*options.op_denylist, *environment.op_denylist()}),
         "node_denylist": sorted({*options.node_denylist, *denylist}),
         "maximum_engines": options.maximum_engines or environment.maximum_engines(),
-        "threads": options.threads,
+        "threads": options.threads or worlds.current().threads(),
         "graph_number": options.graph_number,
         "freeze": bool(freeze),
     }

@@ -17,7 +17,7 @@ class ConverterOptions:
 
     op_denylist: op types that stay native, besides those of TF_TRT_OP_DENYLIST. node_denylist: names of nodes that stay native.
     maximum_engines: only the largest so many segments become engines; 0 leaves it to TF_TRT_MAX_ALLOWED_ENGINES. threads: the size of
-    the team that runs the engines; 0 means the CPUs of this process. graph_number: the first number of the engines' names,
+    the team that runs the engines; 0 means TensorFlow's intra-op setting, the CPUs of this process without one. graph_number: the first number of the engines' names,
     TRTEngineOp_<graph>_<engine>. quiet: show no progress.
     """
 

@@ -28,6 +28,11 @@ def _checked(value):
     return array if hasattr(value, "dtype") or hasattr(value, "__array__") else value
 
 
+def threads():
+    """The size of the team that runs engines unless an option says it; 0: the CPUs of this process."""
+    return 0
+
+
 def arguments(item):
     """(args, kwargs) of what an input function yields; RuntimeError for what is no array."""
     return worlds.split(item, _checked)

@@ -22,6 +22,11 @@ def requested_device():
     return tf.zeros([]).device or "/device:CPU:0"
 
 
+def threads():
+    """The size of the team that runs engines unless an option says it: that of TensorFlow's own pool; 0: the CPUs of this process."""
+    return tf.config.threading.get_intra_op_parallelism_threads()
+
+
 def arguments(item):
     """(args, kwargs) of what an input function yields, as tensors; RuntimeError for what is none."""
     return worlds.split(item, tf.convert_to_tensor)

@@ -1,6 +1,6 @@
 """The two worlds that a converted model may run in: TensorFlow's tensors, or arrays without TensorFlow.
 
-Both are modules with the functions executing_eagerly(), requested_device(), arguments(item), load(folder, ...), finish(folder, ...).
+Both are modules with the functions executing_eagerly(), requested_device(), threads(), arguments(item), load(folder, ...), finish(folder, ...).
 """
 import os
 import sys

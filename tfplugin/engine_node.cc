@@ -105,6 +105,8 @@ NodeAnswer EngineNode::run(std::span<const TensorView> inputs, OutputAllocator& 
     return natively(true, error.what());
   } catch (const std::exception& error) {
     return natively(true, error.what());
+  } catch (...) {
+    return natively(true, "an unknown exception");
   }
 }
 

@@ -22,12 +22,13 @@ namespace {
 using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 
-// Messages of one kind are for the first few calls of a process.
-constexpr int kWarnings = 20;
+// What is warned of. Messages of one kind are for the first few calls of a process.
+enum class Event { kForeign, kNative, kRefused };
+constexpr int kEvents = 3, kWarnings = 20;
 
-void warn(const std::string& node, const std::string& line) {
-  static std::atomic<int> count{0};
-  const int number = count.fetch_add(1, std::memory_order_relaxed);
+void warn(Event event, const std::string& node, const std::string& line) {
+  static std::atomic<int> counts[kEvents];
+  const int number = counts[static_cast<int>(event)].fetch_add(1, std::memory_order_relaxed);
   if (number < kWarnings) LOG(WARNING) << "Tenon: " << node << ": " << line;
   if (number == kWarnings - 1) LOG(WARNING) << "Tenon: no more warnings of this kind are written in this process";
 }
@@ -176,7 +177,8 @@ class EngineOp : public tensorflow::AsyncOpKernel {
         for (std::size_t i = 0; i < results.size(); ++i) context->set_output(static_cast<int>(i), std::move(results[i]));
       } else if (is_refusal(status) && run_by_tenon(context).ok()) {
         if (!refused_.exchange(true)) {
-          warn(name(), absl::StrCat("TensorFlow refuses the native segment (", status.message(), "), Tenon runs it"));
+          warn(Event::kRefused, name(),
+               absl::StrCat("TensorFlow refuses the native segment (", status.message(), "), Tenon runs it"));
         }
       } else {
         context->CtxFailure(status);
@@ -203,10 +205,10 @@ class EngineOp : public tensorflow::AsyncOpKernel {
   void explain(const NodeAnswer& answer) {
     if (!answer.notable || explained_.exchange(true, std::memory_order_relaxed)) return;
     if (node_->settings().identity.empty()) {
-      warn(name(),
+      warn(Event::kForeign, name(),
            "TF-TRT made it and it runs natively; convert the model again with Tenon, or set TENON_BUILD_FOREIGN_ENGINES=1");
     } else if (node_->settings().collect_shapes != true) {
-      warn(name(), "runs natively: " + answer.reason);
+      warn(Event::kNative, name(), "runs natively: " + answer.reason);
     }
   }
 

@@ -115,6 +115,55 @@ struct Environment {
   const char* name;
 };
 
+// Throws whatever a test wants where an engine is looked for or built.
+class FaultyHost : public Host {
+ public:
+  explicit FaultyHost(std::function<void()> fault) : fault_(std::move(fault)) {}
+  std::string engine_file(const std::string& identity) override {
+    if (in_file) fault_();
+    return Host::engine_file(identity);
+  }
+  SegmentFunction segment() override {
+    if (in_segment) fault_();
+    return Host::segment();
+  }
+  bool in_file = false, in_segment = false;
+
+ private:
+  const std::function<void()> fault_;
+};
+
+TEST(EngineNode, NothingThatIsThrownLeavesIt) {
+  const std::function<void()> faults[] = {[] { throw std::bad_alloc(); }, [] { throw std::length_error("too long"); }, [] { throw 42; },
+                                          [] { throw Error(ErrorCode::kIo, "the disk is gone"); }};
+  int number = 0;
+  for (const auto& fault : faults) {
+    EngineNode node(settings("faulty:" + std::to_string(++number)));
+    FaultyHost host(fault);
+    host.in_file = true;
+    EXPECT_EQ(call(node, host, {2}).answer.by, NodeAnswer::By::kNative);
+    host.in_file = false;
+    expect_engine(call(node, host, {2}), {4});
+    EngineNode other(settings("unbuilt:" + std::to_string(number)));
+    host.in_segment = true;
+    EXPECT_EQ(call(other, host, {2}).answer.by, NodeAnswer::By::kNative);
+  }
+}
+
+TEST(EngineNode, AnOutputWithoutMemoryLeavesTheCallToTheNativeSegment) {
+  class NoMemory : public OutputAllocator {
+   public:
+    void* allocate(int, DataType, std::span<const std::int64_t>) override { throw std::bad_alloc(); }
+  };
+  EngineNode node(settings("square:no memory"));
+  Host host;
+  const Tensor input = Tensor::vector<float>({2});
+  const std::vector<TensorView> views = {TensorView::of(input)};
+  NoMemory none;
+  EXPECT_EQ(node.run(views, none, host).by, NodeAnswer::By::kNative);
+  expect_engine(call(node, host, {3}), {9});
+}
+
 TEST(EngineNode, AnswersByAnEngineThatItBuildsOnce) {
   EngineNode node(settings("square:1"));
   Host host;

@@ -103,3 +103,8 @@ def need_shared(path):
     if not folder.exists():
         pytest.skip(f"{path} is not in ../shared/models")
     return folder
+
+
+def told(text):
+    """What Tenon said to TensorFlow's log."""
+    return [line for line in text.splitlines() if "Tenon:" in line]

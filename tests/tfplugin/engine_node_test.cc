@@ -157,7 +157,7 @@ TEST(EngineNode, AnOutputWithoutMemoryLeavesTheCallToTheNativeSegment) {
   };
   EngineNode node(settings("square:no memory"));
   Host host;
-  const Tensor input = Tensor::vector<float>({2});
+  const Tensor input = Tensor::vector<float>(std::vector<float>{2});
   const std::vector<TensorView> views = {TensorView::of(input)};
   NoMemory none;
   EXPECT_EQ(node.run(views, none, host).by, NodeAnswer::By::kNative);

@@ -17,7 +17,7 @@ Engine sample() {
   engine.stamp = {"cpu", "some device", "avx512", "lib 1", "build 2"};
   engine.inputs = {{"x", DataType::kFloat32, {Dim::symbol(0), 3}}, {"any", DataType::kInt32, {}}};
   engine.outputs = {{"y:0", DataType::kFloat32, {Dim::symbol(0), 7}}};
-  engine.entries.push_back({{{1, 3}}, {{2, 3}}, {{8, 3}}, {}, {}, {}});
+  engine.entries.push_back({{{1, 3}, {}}, {{2, 3}, {}}, {{8, 3}, {}}, {{}, {5}}, {{}, {5}}, {{}, {7}}});
   engine.add_section("graph", std::string("some graph"));
   engine.add_section("weights", std::string(10000, 'w'));
   engine.add_section("empty", std::string());
@@ -41,9 +41,18 @@ TEST(PlanEngine, ComesBackFromItsBytes) {
   EXPECT_EQ(back.outputs, engine.outputs);
   ASSERT_EQ(back.entries.size(), 1u);
   EXPECT_EQ(back.entries[0].max, engine.entries[0].max);
+  EXPECT_EQ(back.entries[0].max_values, engine.entries[0].max_values);
   ASSERT_EQ(back.sections().size(), 3u);
   for (const Section& section : engine.sections()) EXPECT_EQ(back.section(section.name).bytes, section.bytes);
   EXPECT_THROW(back.section("other"), Error);
+}
+
+TEST(PlanEngine, RefusesBoundsThatDoNotFitItsInputs) {
+  for (const Entry& entry : {Entry{{{1, 3}}, {{2, 3}}, {{8, 3}}, {}, {}, {}}, Entry{{{1, 3}, {}}, {{2}, {}}, {{8, 3}, {}}, {}, {}, {}}}) {
+    Engine engine = sample();
+    engine.entries = {entry};
+    EXPECT_THROW(parsed(serialize(engine)), Error);
+  }
 }
 
 TEST(PlanEngine, GivesTheSameBytesAgain) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "api/engine_resource.h"
+#include "api/freeze.h"
 #include "api/model_state.h"
 #include "backend/builtin.h"
 #include "base/error.h"
@@ -56,10 +57,12 @@ struct Conversion::State {
   std::vector<ConvertedEngine> engines;
   std::vector<std::shared_ptr<EngineResource>> resources;  // of `engines`
   std::vector<std::string> notes;
+  bool self_contained = false;  // frozen, and no variable is needed any more
   std::uint64_t number = next_conversion();
 
   State(std::unique_ptr<api::OpenModel> open, const ConversionOptions& conversion_options)
       : options(conversion_options), model(std::move(open)), backend(make_default_backend()) {
+    if (options.freeze) freeze();
     step("partitioning", 0.3);
     ir::Module& module = model->module();
     partition::infer_functions(module, partition::known_arguments(module, partition::frozen_variables(module)));
@@ -73,6 +76,14 @@ struct Conversion::State {
     partition = partition::partition(module, *backend, rules);
     for (const partition::SegmentPlan& plan : partition.segments) add_engine(plan);
     step("partitioned", 1.0);
+  }
+
+  void freeze() {
+    step("freezing", 0.2);
+    const api::Freezing freezing = api::freeze_variables(*model);
+    self_contained = freezing.self_contained;
+    if (freezing.too_large) notes.push_back("the variables are too large for constants of a graph and stay variables");
+    else if (!self_contained) notes.push_back("variables that are assigned, or read by functions of native loops and branches, stay variables");
   }
 
   void step(std::string_view what, double done) const {
@@ -153,6 +164,8 @@ struct Conversion::State {
     result.max_workspace_size_bytes = options.max_workspace_size_bytes;
     if (!model->file().frozen_graph) result.signature_keys = {options.signature_key};
     result.replace = write.replace;
+    result.self_contained = self_contained && !model->file().frozen_graph;
+    result.only_this_meta_graph = true;
     return result;
   }
 };

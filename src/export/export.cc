@@ -69,6 +69,8 @@ class Exporter {
     write_options.edits.push_back(make_edit());
     write_options.assets = std::move(contents_);
     write_options.replace = options_.replace;
+    write_options.drop_variables = options_.self_contained;
+    write_options.only_edited = options_.only_this_meta_graph;
     return saved::write(model_, output, write_options);
   }
 
@@ -106,7 +108,45 @@ class Exporter {
       if (meta_graph_.find_collection(legacy.name) != nullptr) edit.collections.push_back(std::move(legacy));
     }
     edit.drop_object_graph = true;
+    if (options_.self_contained) drop_variables(edit);
     return edit;
+  }
+
+  // What tells loaders of variables.
+  void drop_variables(saved::MetaGraphEdit& edit) const {
+    edit.drop_saver = true;
+    for (const saved::Collection& collection : meta_graph_.collections) {
+      if (is_kept(collection) || std::ranges::any_of(edit.collections, [&](const auto& set) { return set.name == collection.name; })) continue;
+      saved::Collection dropped;
+      dropped.name = collection.name;
+      edit.collections.push_back(std::move(dropped));
+    }
+  }
+
+  static bool is_kept(const saved::Collection& collection) {
+    return collection.name == kMainOp || collection.name == "legacy_init_op" || collection.name == "saved_model_assets" ||
+           collection.name == "table_initializer";
+  }
+
+  // What the kept signatures and the initializer need.
+  std::unordered_set<const ir::Node*> needed() const {
+    std::vector<const ir::Node*> work;
+    for (const ir::Signature& signature : module_.signatures) {
+      for (const auto* bindings : {&signature.inputs, &signature.outputs}) {
+        for (const ir::Binding& binding : *bindings) work.push_back(binding.value.node);
+      }
+    }
+    work.push_back(module_.init);
+    for (const ir::Asset& asset : module_.assets) work.push_back(asset.value.node);
+    std::unordered_set<const ir::Node*> result;
+    while (!work.empty()) {
+      const ir::Node* node = work.back();
+      work.pop_back();
+      if (node == nullptr || !result.insert(node).second) continue;
+      for (const ir::Value& input : node->inputs) work.push_back(input.node);
+      work.insert(work.end(), node->control_inputs.begin(), node->control_inputs.end());
+    }
+    return result;
   }
 
   // Functions that engines are in, or in functions that their nodes run, are written under new names: whatever else names them
@@ -144,9 +184,15 @@ class Exporter {
     }
     for (const ir::Asset& asset : module_.assets) pinned.insert(asset.value.node);
     for (const saved::Collection& collection : meta_graph_.collections) {
+      if (options_.self_contained && !is_kept(collection)) continue;
       for (const std::string& name : collection.node_list) pinned.insert(module_.main->find(name.substr(0, name.find(':'))));
     }
-    const GraphWriter writer(*module_.main, false, index_, pinned);
+    std::unordered_set<const ir::Node*> only;
+    if (options_.self_contained) {
+      only = needed();
+      only.insert(pinned.begin(), pinned.end());
+    }
+    const GraphWriter writer(*module_.main, false, index_, pinned, options_.self_contained ? &only : nullptr);
     nodes_ = written_nodes(*module_.main, writer);
     for (const BuiltSegment& segment : segments_) {
       if (segment.plan->graph == module_.main.get()) add_output_aliases(*segment.plan, writer);

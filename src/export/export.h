@@ -37,6 +37,10 @@ struct ExportOptions {
   std::int64_t max_workspace_size_bytes = std::int64_t{1} << 30;
   std::vector<std::string> signature_keys;  // kept; empty: all
   bool replace = false;                     // an existing output folder is replaced
+  // Frozen models: what no kept signature and not the initializer needs is left out, and with it the checkpoint, its saver and the
+  // collections that name variables.
+  bool self_contained = false;
+  bool only_this_meta_graph = false;        // others are left out
 };
 
 // Writes the converted model. Node names, signatures and the variables' restore graph stay to the letter; source NodeDefs are

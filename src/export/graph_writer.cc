@@ -15,13 +15,14 @@ SegmentIndex::SegmentIndex(const std::vector<const partition::SegmentPlan*>& pla
   }
 }
 
-GraphWriter::GraphWriter(const ir::Graph& graph, bool function, const SegmentIndex& index, const std::unordered_set<const ir::Node*>& pinned)
+GraphWriter::GraphWriter(const ir::Graph& graph, bool function, const SegmentIndex& index, const std::unordered_set<const ir::Node*>& pinned,
+                         const std::unordered_set<const ir::Node*>* only)
     : graph_(graph), function_(function), index_(index) {
-  find_kept(pinned);
+  find_kept(pinned, only);
 }
 
 // Everything stays except what engines compute and constants that only engines needed.
-void GraphWriter::find_kept(const std::unordered_set<const ir::Node*>& pinned) {
+void GraphWriter::find_kept(const std::unordered_set<const ir::Node*>& pinned, const std::unordered_set<const ir::Node*>* only) {
   const ir::Uses uses(graph_);
   const auto order = graph_.topological_order();
   std::unordered_set<const ir::Node*> timeless;  // constants that wait for nothing, so that nothing is ordered by waiting for them
@@ -32,7 +33,7 @@ void GraphWriter::find_kept(const std::unordered_set<const ir::Node*>& pinned) {
   }
   for (auto it = order.rbegin(); it != order.rend(); ++it) {  // consumers first
     const ir::Node* node = *it;
-    if (index_.inside.contains(node)) continue;
+    if (index_.inside.contains(node) || (only != nullptr && !only->contains(node))) continue;
     if (index_.constants.contains(node) && !pinned.contains(node)) {
       bool needed = !timeless.contains(node) &&
                     std::any_of(uses.control_of(node).begin(), uses.control_of(node).end(),

@@ -23,8 +23,9 @@ struct SegmentIndex {
 class GraphWriter {
  public:
   // `function`: the graph is a function's body, whose tensors are called in another way. `pinned` nodes stay although only engines
-  // read them.
-  GraphWriter(const ir::Graph& graph, bool function, const SegmentIndex& index, const std::unordered_set<const ir::Node*>& pinned);
+  // read them. `only`: other nodes go; null: all may stay.
+  GraphWriter(const ir::Graph& graph, bool function, const SegmentIndex& index, const std::unordered_set<const ir::Node*>& pinned,
+              const std::unordered_set<const ir::Node*>* only = nullptr);
 
   // What a value is called outside its segment.
   std::string value_name(const ir::Value& value) const;
@@ -36,7 +37,7 @@ class GraphWriter {
   std::vector<std::pair<const ir::Node*, saved::NodeDef>> nodes() const;
 
  private:
-  void find_kept(const std::unordered_set<const ir::Node*>& pinned);
+  void find_kept(const std::unordered_set<const ir::Node*>& pinned, const std::unordered_set<const ir::Node*>* only);
   saved::NodeDef write(const ir::Node& node) const;
 
   const ir::Graph& graph_;

@@ -157,7 +157,8 @@ class MetaGraphRewriter {
       const std::string_view key = entry_key(content);
       return std::any_of(collections_.begin(), collections_.end(), [&](const Collection& set) { return set.name == key; });
     }
-    return (number == 5 && edit_.signatures) || (number == 6 && edit_.assets) || (number == 7 && edit_.drop_object_graph);
+    return (number == 5 && edit_.signatures) || (number == 6 && edit_.assets) || (number == 7 && edit_.drop_object_graph) ||
+           (number == 3 && edit_.drop_saver);
   }
 
   void add_replacements(WireRope& rope) const {
@@ -206,12 +207,14 @@ std::string schema_version_field(const Model& model) {
 
 }  // namespace
 
-WireRope rewrite(const Model& model, const std::vector<MetaGraphEdit>& edits) {
+WireRope rewrite(const Model& model, const std::vector<MetaGraphEdit>& edits, bool only_edited) {
   check_edits(model, edits);
   WireRope rope;
   rope.append_owned(schema_version_field(model));
-  for (std::size_t i = 0; i < model.meta_graphs.size(); ++i)
-    rope.field(2, rewrite_meta_graph(model.meta_graphs[i], i, edits));
+  for (std::size_t i = 0; i < model.meta_graphs.size(); ++i) {
+    const bool edited = std::ranges::any_of(edits, [&](const MetaGraphEdit& edit) { return edit.meta_graph == i; });
+    if (edited || !only_edited) rope.field(2, rewrite_meta_graph(model.meta_graphs[i], i, edits));
+  }
   rope.append(model.other_fields);
   if (rope.size() > kMaxMessageBytes) {
     fail(ErrorCode::kUnsupported,

@@ -9,7 +9,7 @@
 namespace tenon::saved {
 
 // The SavedModel message; its pieces point into `model` and `edits`. Throws as write() does.
-WireRope rewrite(const Model& model, const std::vector<MetaGraphEdit>& edits);
+WireRope rewrite(const Model& model, const std::vector<MetaGraphEdit>& edits, bool only_edited = false);
 
 // Pieces of signatures and collections; defined with the other messages in serialize.cc.
 std::string serialize(const AssetFileDef& asset);

@@ -48,6 +48,7 @@ class FolderWriter {
     for (const fs::directory_entry& entry : fs::directory_iterator(source_)) names.insert(entry.path().filename().string());
     for (const std::string& name : names) {
       const bool is_folder = fs::is_directory(source_ / name);
+      if (name == "variables" && options_.drop_variables) continue;
       if (is_folder && (name == "variables" || name == "assets" || name == "assets.extra")) {
         copy_folder(name, name == "variables" && options_.link_variables, 0);
       } else if (name != "saved_model.pb" && name != "saved_model.pbtxt") {
@@ -125,7 +126,7 @@ void check_output(const Model& model, const fs::path& output, bool replace) {
 WriteReport write(const Model& model, const fs::path& output, const WriteOptions& options) {
   try {
     check_output(model, output, options.replace);
-    const WireRope graph = rewrite(model, options.edits);
+    const WireRope graph = rewrite(model, options.edits, options.only_edited);
     StagedDirectory staged(output, options.replace);
     FolderWriter writer(model, staged.path(), options);
     writer.write_graph(graph);

@@ -26,6 +26,7 @@ struct MetaGraphEdit {
   std::vector<Collection> collections;
   // Drops TF2's objects: then `.signatures` is what loading gives.
   bool drop_object_graph = false;
+  bool drop_saver = false;  // the graph has no variables
   std::optional<std::vector<std::string>> tags;
 };
 
@@ -41,6 +42,8 @@ struct WriteOptions {
   std::vector<std::string> drop_assets;  // files of the original's assets folder to leave out
   bool replace = false;                  // an existing output folder is replaced
   bool link_variables = true;            // hard links where possible; else copies
+  bool drop_variables = false;           // the checkpoint is left out
+  bool only_edited = false;              // meta graphs without an edit are left out
 };
 
 struct WriteReport {

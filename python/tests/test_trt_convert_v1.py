@@ -1,5 +1,4 @@
 """TrtGraphConverter and create_inference_graph: frozen graphs and SavedModels, without TensorFlow and in its graph mode."""
-import contextlib
 import struct
 
 import numpy as np
@@ -9,7 +8,7 @@ import tenon
 import wire
 from tenon import trt_convert as trt
 from trt_models import expected, model
-from trt_world import world  # noqa: F401  (a fixture)
+from trt_world import graph_mode, world  # noqa: F401  (a fixture)
 
 FLOAT = wire.varint(6 << 3) + wire.varint(1)  # AttrValue.type
 
@@ -37,16 +36,6 @@ def graph_bytes():
         _node("x", "Placeholder", dtype=FLOAT, shape=shape), _constant("two", 2), _constant("one", 1),
         _node("double", "Mul", ["x", "two"], T=FLOAT), _node("more", "AddV2", ["double", "one"], T=FLOAT),
         _node("last", "Mul", ["more", "two"], T=FLOAT), _node("y", "Identity", ["last"], T=FLOAT)])
-
-
-@contextlib.contextmanager
-def graph_mode(world):
-    if world.name == "arrays":
-        yield
-        return
-    import tensorflow as tf
-    with tf.Graph().as_default():
-        yield
 
 
 def given(world):

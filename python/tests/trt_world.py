@@ -1,4 +1,5 @@
 """The two worlds of tenon.trt_convert, as a fixture: tests that take `world` run without TensorFlow, and with it where it is installed."""
+import contextlib
 import sys
 
 import numpy as np
@@ -40,3 +41,14 @@ def world(request, monkeypatch):
     else:
         pytest.importorskip("tensorflow", reason="needs tensorflow-cpu")
     return World(request.param)
+
+
+@contextlib.contextmanager
+def graph_mode(world):
+    """TensorFlow's graph mode, which TrtGraphConverter wants; nothing without TensorFlow."""
+    if world.name == "arrays":
+        yield
+        return
+    import tensorflow as tf
+    with tf.Graph().as_default():
+        yield

@@ -103,7 +103,7 @@ class TrtGraphConverterV2:
             self._converted_func = self._world.load(self._model.runnable(), self._input_saved_model_tags,
                                                     self._input_saved_model_signature_key, self.options.threads, self._model)
             bar.update(1.0, f"{len(self._model.engines)} engines")
-        self._model.tell()
+        self._model.tell(self.options.quiet)
         self._converted = True
         if self._need_calibration:
             if self._use_dynamic_shape:
@@ -113,7 +113,7 @@ class TrtGraphConverterV2:
         return self._converted_func
 
     def _request_device(self):
-        device = self._world.requested_device()
+        self._device = device = self._world.requested_device()
         if "gpu" in device.lower():
             notices.once("gpu", f"the device {device} is asked for; engines run on the CPU")
 

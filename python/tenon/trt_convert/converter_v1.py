@@ -89,7 +89,7 @@ class TrtGraphConverter:
                 self._build_static_engines(self._model, bar)
             self._converted_graph_def = self._world.graph_def(self._graph_bytes())
             bar.update(1.0, f"{len(self._model.engines)} engines")
-        self._model.tell()
+        self._model.tell(self.options.quiet)
         self._converted = True
         return self._converted_graph_def
 
@@ -106,7 +106,8 @@ class TrtGraphConverter:
         return PartitionedModel.of_graph(content, kept, native_options(self._conversion_params, self.options, denylist=denied), show)
 
     def _freeze(self):
-        """The GraphDef of a SavedModel has constants for variables; the SavedModel that is written keeps them."""
+        """Variables that the conversion left as they are (loops' bodies read them, say) become constants where TensorFlow is there
+        for it; the SavedModel that is written keeps them."""
         frozen = self._world.freeze(self._input_saved_model_dir, self._input_saved_model_tags, self._input_saved_model_signature_key)
         if frozen is None:
             notices.warn("The GraphDef that is returned has variables without values, which need TensorFlow to become constants; save() "

@@ -36,6 +36,18 @@ def draw_graph(conversion):
         notices.warn(f"TF_TRT_EXPORT_GRAPH_VIZ_PATH: the drawing of the graph could not be written: {error}")
 
 
+def overview(report):
+    """What stays native, by op type and number, in one text; None when nothing does."""
+    counts = {}
+    for group in report.native:
+        counts[group["op_type"]] = counts.get(group["op_type"], 0) + len(group["nodes"])
+    if not counts:
+        return None
+    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
+    return "\n".join([f"{sum(counts.values())} nodes of {len(counts)} op types stay native; TF_TRT_SHOW_DETAILED_REPORT=1 shows why:",
+                      *(f"\t- {op_type} -> {count}x" for op_type, count in rows)])
+
+
 def show_reasons(report):
     """Prints why nodes stay native, or writes it as CSV, as TF_TRT_SHOW_DETAILED_REPORT says."""
     wanted = environment.detailed_report()

@@ -74,8 +74,13 @@ class PartitionedModel:
                 resource.set_profiling(False)
         self.report.add_layer_times({**layer, "engine": name} for name, resource in resources.items() for layer in resource.profile())
 
-    def tell(self):
-        """Does what the environment asks for after a conversion."""
+    def tell(self, quiet=False):
+        """Says what stays native unless `quiet`, and does what the environment asks for after a conversion."""
+        overview = None if quiet else exports.overview(self.report)
+        if overview:
+            notices.warn(overview)
+        for note in self.report.notes:
+            notices.info(note)
         exports.show_reasons(self.report)
         exports.draw_graph(self.conversion)
 

@@ -186,6 +186,7 @@ class Exporter {
     for (const saved::Collection& collection : meta_graph_.collections) {
       if (options_.self_contained && !is_kept(collection)) continue;
       for (const std::string& name : collection.node_list) pinned.insert(module_.main->find(name.substr(0, name.find(':'))));
+      for (const std::string& message : collection.bytes_list) pin_variable(message, pinned);
     }
     std::unordered_set<const ir::Node*> only;
     if (options_.self_contained) {
@@ -196,6 +197,24 @@ class Exporter {
     nodes_ = written_nodes(*module_.main, writer);
     for (const BuiltSegment& segment : segments_) {
       if (segment.plan->graph == module_.main.get()) add_output_aliases(*segment.plan, writer);
+    }
+  }
+
+  // A VariableDef names nodes: the variable (1), its initializer (2), how it is read (3), its first value (6). Loaders look them up.
+  void pin_variable(std::string_view message, std::unordered_set<const ir::Node*>& pinned) const {
+    try {
+      for (protozero::pbf_reader fields(message.data(), message.size()); fields.next();) {
+        const auto tag = fields.tag();
+        const bool names = fields.wire_type() == protozero::pbf_wire_type::length_delimited && (tag == 1 || tag == 2 || tag == 3 || tag == 6);
+        if (!names) {
+          fields.skip();
+          continue;
+        }
+        const std::string name = fields.get_string();
+        pinned.insert(module_.main->find(name.substr(0, name.find(':'))));
+      }
+    } catch (const protozero::exception&) {
+      return;  // another kind of collection
     }
   }
 

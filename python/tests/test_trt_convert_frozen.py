@@ -4,8 +4,8 @@ import pytest
 
 import tenon
 import wire
-from conftest import DIGITS
 from tenon import trt_convert as trt
+from tenon_cli import DIGITS
 from trt_world import graph_mode, world  # noqa: F401  (a fixture)
 
 IMAGES = np.load(DIGITS / "images.npy")[:6].astype(np.float32).reshape(6, 8, 8, 1)

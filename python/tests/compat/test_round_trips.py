@@ -65,8 +65,9 @@ def signatures(path, example):
 
 
 @needs_models
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("world", ["tensorflow", "plain"])
+@pytest.mark.parametrize("world,mode", [
+    ("tensorflow", "implicit"), ("plain", "dynamic"), pytest.param("tensorflow", "dynamic", marks=pytest.mark.full),
+    pytest.param("plain", "implicit", marks=pytest.mark.full)])
 @pytest.mark.parametrize("name", shared_models())
 def test_shared_model(name, world, mode, tensorflow_worker, plain_worker, tmp_path):
     path = os.path.abspath(os.path.join(MODELS, name))

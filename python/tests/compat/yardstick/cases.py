@@ -26,10 +26,9 @@ class Case:
     build(tf, *inputs) makes it and returns the outputs, one or a list. shapes: the input sets, each one shape per input.
     implicit, dynamic: the nodes that TF-TRT put into engines, one group per engine, constants left out; None where the
     original does not run in that mode (the values are compared all the same). borders: the graph has BORDER_OPS. native: the
-    original lets calls run natively. reference: builds the same function from ops that TensorFlow has CPU kernels for.
+    original lets calls run natively. values: {number of an input: its arrays, one per input set} where any will not do. reference: builds the same function from ops that TensorFlow has CPU kernels for.
     edit(tf, folder): changes the written model. module(tf, module): gives the module state and returns a builder
-    that uses it. environment: variables to set while converting and running. only: how the names of its modes begin. short:
-    {how the name of a mode begins: why the engines are not as good as TF-TRT's}.
+    that uses it. environment: variables to set while converting and running. only: how the names of its modes begin.
     """
     name: str
     build: Callable
@@ -41,13 +40,13 @@ class Case:
     rtol: float = 1e-5
     borders: bool = False
     native: bool = False
+    values: Mapping[int, Sequence] = dataclasses.field(default_factory=dict)
     maximum_cached_engines: int = 1
     reference: Optional[Callable] = None
     edit: Optional[Callable] = None
     module: Optional[Callable] = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     only: Optional[str] = None
-    short: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def expected(self, mode):
         """Groups for "implicit", "implicit_built" or "dynamic-<strategy>"."""

@@ -37,8 +37,12 @@ def made_up(case, seed=12345):
         if spec.dtype == "bool":
             return rng.random(shape) < 0.5
         return np.asarray((rng.random(shape) * (10 if spec.dtype.startswith("int") else 1))).astype(spec.dtype)
-    return [{f"input_{i}": value(spec, shape) for i, (spec, shape) in enumerate(zip(case.inputs, shapes))}
-            for shapes in case.shapes]
+    feeds = [{f"input_{i}": value(spec, shape) for i, (spec, shape) in enumerate(zip(case.inputs, shapes))}
+             for shapes in case.shapes]
+    for number, arrays in case.values.items():
+        for feed, array in zip(feeds, arrays):
+            feed[f"input_{number}"] = np.asarray(array, case.inputs[number].dtype)
+    return feeds
 
 
 def build_module(case, build):

@@ -56,6 +56,12 @@ def values_as_sizes(tf, x, sizes):
     return tf.identity(tf.reshape(tf.add(x, 1.0, name="add"), sizes, name="reshape"))
 
 
+def all_pruned(tf, x):
+    """Nothing of x is needed but its shape."""
+    extent = tf.shape(tf.multiply(x, 2.0, name="scale"), name="shape")
+    return tf.identity(tf.multiply(extent, extent, name="square"))
+
+
 _PAIRS = Input((None, 3))
 _TWICE = [[(2, 2, 5, 3)], [(8, 2, 5, 3)]]
 _ONCE = _TWICE[:1]
@@ -67,6 +73,9 @@ CASES = [
          dynamic=[[*_FIRST, "square"], _SECOND], borders=True),
     Case("pruned_input", pruned, [_IMAGE, Input((None, 4))], [[(2, 2, 5, 3), (2, 4)], [(8, 2, 5, 3), (8, 4)]],
          dynamic=[["shape"], ["add", "times"]]),
+    Case("all_inputs_pruned", all_pruned, [_IMAGE], _TWICE, dynamic=[["shape", "square"]]),
+    Case("values_as_sizes", values_as_sizes, [_PAIRS, Input((2,), "int32")], [[(2, 3), (2,)], [(4, 3), (2,)]],
+         values={1: [(3, 2), (6, 2)]}, dynamic=[["add", "reshape"]]),
     Case("float_vector_is_no_shape", data_of_few_values, [_PAIRS, Input((None,))], [[(2, 3), (4,)], [(5, 3), (4,)]],
          dynamic=[["add", "times", "abs"]]),
     Case("float_scalar_is_no_shape", data_of_few_values, [_PAIRS, Input(())], [[(2, 3), ()], [(5, 3), ()]],

@@ -49,6 +49,11 @@ def convert_and_compare(name, mode, denied, worker, tensorflow_worker, plain_wor
     assert_equal_outputs(case, alone["outputs"], model["expected"], "Tenon alone")
     if not case.native:
         assert not [engine for engine in alone["engines"] if engine["calls"] == 0 or engine["native_calls"] > 0]
+    types = tensorflow_worker.run("signature_types", answer["path"])
+    assert types == tensorflow_worker.run("signature_types", model["path"])
+    for engine in tensorflow_worker.run("engine_attributes", answer["path"]).values():
+        strategy = "" if mode.startswith("implicit") else mode.split("-", 1)[1]
+        assert engine == {"implicit": mode.startswith("implicit"), "strategy": strategy, "precision": "FP32", "static": False}
     return tensorflow_worker.run("engines", answer["path"])
 
 

@@ -140,6 +140,11 @@ def reference(path, feeds, key):
     return as_arrays(once) if same else None
 
 
+def reference_or_error(path, feeds):
+    """The outputs of a model on disk, loaded and run by TensorFlow."""
+    return call(tf.saved_model.load(path).signatures["serving_default"], feeds)
+
+
 def loads(path):
     """Whether TensorFlow 2's loader takes the model."""
     try:
@@ -168,13 +173,58 @@ def example(**features):
     return made.SerializeToString()
 
 
-def engines(path):
-    """The engines of a written model."""
+def written(path):
+    """The first meta graph of a model on disk."""
     from tensorflow.core.protobuf import saved_model_pb2
     model = saved_model_pb2.SavedModel()
     with open(os.path.join(path, "saved_model.pb"), "rb") as file:
         model.ParseFromString(file.read())
-    return graph_engines(model.meta_graphs[0].graph_def)
+    return model.meta_graphs[0]
+
+
+def engines(path):
+    """The engines of a written model: {name: names of their nodes}."""
+    return graph_engines(written(path).graph_def)
+
+
+def engine_attributes(path):
+    """What the engine nodes of a written model say of themselves."""
+    graph = written(path).graph_def
+    nodes = list(graph.node) + [n for f in graph.library.function for n in f.node_def]
+    return {n.name: {"implicit": n.attr["_use_implicit_batch"].b, "strategy": n.attr["profile_strategy"].s.decode(),
+                     "precision": n.attr["precision_mode"].s.decode(), "static": n.attr["static_engine"].b}
+            for n in nodes if n.op == "TRTEngineOp"}
+
+
+def signature_types(path):
+    """Tensor names, dtypes and shapes (None: unknown rank) of the serving signature, by its keys."""
+    def plain(infos):
+        return {key: (info.name, info.dtype, None if info.tensor_shape.unknown_rank else [d.size for d in info.tensor_shape.dim])
+                for key, info in infos.items()}
+    signature = written(path).signature_def["serving_default"]
+    return plain(signature.inputs), plain(signature.outputs), signature.method_name
+
+
+def connections(path):
+    """{node: what it reads} of a written main graph; names without scopes and ports, "^" for control edges."""
+    def short(name):
+        return ("^" if name.startswith("^") else "") + name.split("/")[-1].split(":")[0]
+    return {short(n.name): [short(i) for i in n.input] for n in written(path).graph_def.node}
+
+
+def guarded(folder):
+    """Writes a model whose function checks its input before it goes on; answers with the path."""
+    module = tf.Module()
+
+    def serve(x):
+        y = tf.multiply(tf.add(x, 1.0, name="plus"), 2.0, name="times")
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(x < 10.0), [x])]):
+            y = tf.subtract(y, 3.0, name="minus")
+        return {"output_0": tf.square(tf.nn.relu(y, name="relu"), name="square")}
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, 4), tf.float32, name="input_0")])
+    path = os.path.join(folder, "model")
+    tf.saved_model.save(module, path, signatures=module.serve)
+    return path
 
 
 def session(path, feeds, key=None, variables=None):
@@ -192,8 +242,8 @@ def session_of_case(name, recorded, path):
     return session(path, recorded["feeds"], variables={NATIVE: str(case.native), **case.environment})
 
 
-JOBS = {job.__name__: job for job in (record, convert, convert_case, reference, loads, net, example, engines, session,
-                                       session_of_case)}
+JOBS = {job.__name__: job for job in (record, convert, convert_case, reference, reference_or_error, loads, net, example, engines, engine_attributes,
+                                      signature_types, connections, guarded, session, session_of_case)}
 
 
 def main(kind):

@@ -16,8 +16,9 @@ class InvalidModel(Error):
     """The model is malformed or inconsistent."""
 
 
-class NotFound(Error):
-    """A file, signature, node, function or variable does not exist."""
+class NotFound(Error, FileNotFoundError, KeyError):
+    """A file, signature, node, function or variable does not exist. It is a FileNotFoundError and a KeyError because TensorFlow's loader
+    raises these for a missing model and a missing signature."""
 
 
 class Unsupported(Error):
@@ -28,7 +29,7 @@ class IncompatiblePlan(Error):
     """An engine of another format version, device or build."""
 
 
-class IoError(Error):
+class IoError(Error, OSError):
     """Reading or writing a file failed."""
 
 

@@ -7,15 +7,14 @@
 #include <utility>
 
 #include "tenon/conversion.h"
-#include "tensorflow/core/common_runtime/device_mgr.h"
+#include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/resource_mgr.h"
-#include "tensorflow/core/framework/resource_var.h"
-#include "tensorflow/core/framework/tensor_util.h"
 #include "tensorflow/core/graph/tensor_id.h"
 #include "tensorflow/core/public/session.h"
 #include "tfplugin/freeze_graph.h"
+#include "tfplugin/session_state.h"
 #include "tfplugin/status.h"
+#include "tfplugin/status_error.h"
 
 namespace tenon::tf {
 namespace {
@@ -27,15 +26,6 @@ using Names = std::vector<std::string>;
 
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorCode::kInvalidArgument, "ConvertAndBuild: " + message);
-}
-
-// TensorFlow's errors on their way through code that throws; the status is kept as it is.
-struct StatusError {
-  absl::Status status;
-};
-
-void check(const absl::Status& status) {
-  if (!status.ok()) throw StatusError{status};
 }
 
 // What `work` returns, or what it throws as a status.
@@ -55,7 +45,7 @@ absl::StatusOr<GraphDef> graph_or_status(F&& work) {
   return graph;
 }
 
-void check(const TfTrtConversionParams& params, const InputSets& inputs) {
+void check_params(const TfTrtConversionParams& params, const InputSets& inputs) {
   if (params.precision_mode == TrtPrecisionMode::INT8 && params.use_calibration) {
     refuse("INT8 with use_calibration is not implemented; set use_calibration to false");
   }
@@ -149,10 +139,49 @@ GraphDef graph_of(const Conversion& conversion, const WriteModelOptions& write, 
   return graph;
 }
 
+bool is_variable(const NodeDef& node) {
+  return node.op() == "VarHandleOp" || node.op() == "VariableV2" || node.op() == "Variable";
+}
+
+// Adds a node of another graph with all that it needs. Does nothing and answers false where that needs a variable whose
+// place a constant has taken.
+bool add_with_needs(const GraphDef& source, const std::string& name, GraphDef& graph) {
+  std::map<std::string, const NodeDef*> from, there;
+  for (const NodeDef& node : source.node()) from[node.name()] = &node;
+  for (const NodeDef& node : graph.node()) there[node.name()] = &node;
+  GraphDef added;
+  std::set<std::string> seen{name};
+  for (Names next{name}; !next.empty();) {
+    const auto found = from.find(next.back());
+    next.pop_back();
+    if (found == from.end()) return false;
+    const NodeDef& node = *found->second;
+    if (const auto other = there.find(node.name()); other == there.end()) {
+      *added.add_node() = node;
+    } else if (is_variable(node)) {
+      return false;
+    }
+    for (const std::string& input : node.input()) {
+      if (seen.insert(node_name(input)).second) next.push_back(node_name(input));
+    }
+  }
+  graph.mutable_node()->MergeFrom(added.node());
+  std::set<std::string> functions;
+  for (const auto& function : graph.library().function()) functions.insert(function.signature().name());
+  const tensorflow::FunctionLibraryDefinition library(tensorflow::OpRegistry::Global(), source.library());
+  const tensorflow::FunctionDefLibrary needed = library.ReachableDefinitions(added).ToProto();
+  for (const auto& function : needed.function()) {
+    if (!functions.contains(function.signature().name())) *graph.mutable_library()->add_function() = function;
+  }
+  return true;
+}
+
 // Runs input sets through the engines of a conversion, which builds them.
 class Builder {
  public:
-  Builder(const Conversion& conversion, const GraphDef& original, const Names& input_names, const Names& output_names)
+  // `source`: whose tables are used, or null.
+  Builder(const Conversion& conversion, const GraphDef& original, const Names& input_names, const Names& output_names,
+          tensorflow::Session* source)
       : conversion_(conversion), input_names_(input_names), output_names_(output_names) {
     WriteModelOptions write;
     write.in_process = true;
@@ -164,6 +193,7 @@ class Builder {
     check(tensorflow::NewSession(options, &session));
     session_.reset(session);
     check(session_->Create(graph_of(conversion, write, original, input_names)));
+    if (source != nullptr) share_tables(original, *source, *session_);
   }
   ~Builder() { session_->Close().IgnoreError(); }
 
@@ -218,8 +248,8 @@ std::map<std::string, std::string> stored_engines(const Conversion& conversion) 
 }
 
 GraphDef convert(const GraphDef& graph, const Names& input_names, const Names& output_names, const InputSets& inputs,
-                 const TfTrtConversionParams& params) {
-  check(params, inputs);
+                 const TfTrtConversionParams& params, tensorflow::Session* source = nullptr) {
+  check_params(params, inputs);
   check_plug_in();
   check_names(graph, input_names, output_names, inputs);
   const Conversion conversion =
@@ -227,46 +257,10 @@ GraphDef convert(const GraphDef& graph, const Names& input_names, const Names& o
   WriteModelOptions write;
   write.allow_build_at_runtime = params.allow_build_at_runtime;
   if (params.convert_to_static_engine && !conversion.engines().empty()) {
-    Builder(conversion, graph, input_names, output_names).build(inputs, params);
+    Builder(conversion, graph, input_names, output_names, source).build(inputs, params);
     write.engines = stored_engines(conversion);
   }
   return graph_of(conversion, write, graph, input_names);
-}
-
-// The name under which the session's devices know a variable.
-std::string shared_name(const NodeDef& node) {
-  const auto it = node.attr().find("shared_name");
-  return it == node.attr().end() || it->second.s().empty() ? node.name() : it->second.s();
-}
-
-tensorflow::Tensor resource_value(tensorflow::Session& session, const NodeDef& node) {
-  const tensorflow::DeviceMgr* devices = nullptr;
-  check(session.LocalDeviceManager(&devices));
-  for (tensorflow::Device* device : devices->ListDevices()) {
-    tensorflow::ResourceMgr* resources = device->resource_manager();
-    const auto it = node.attr().find("container");
-    const std::string& container =
-        it == node.attr().end() || it->second.s().empty() ? resources->default_container() : it->second.s();
-    tensorflow::Var* found = nullptr;
-    if (!resources->Lookup<tensorflow::Var>(container, shared_name(node), &found).ok()) continue;
-    const tensorflow::core::RefCountPtr<tensorflow::Var> variable(found);
-    if (device->device_type() != tensorflow::DEVICE_CPU) {
-      throw Error(ErrorCode::kUnsupported,
-                  "variable \"" + node.name() + "\" lies on " + device->name() + "; load the model on CPUs");
-    }
-    tensorflow::tf_shared_lock lock(*variable->mu());
-    if (variable->is_initialized) return tensorflow::tensor::DeepCopy(*variable->tensor());
-  }
-  throw Error(ErrorCode::kNotFound,
-              "variable \"" + node.name() +
-                  "\" has no value in the bundle's session: neither the checkpoint nor an initializer gave it one");
-}
-
-tensorflow::Tensor variable_value(tensorflow::Session& session, const NodeDef& node) {
-  if (node.op() == "VarHandleOp") return resource_value(session, node);
-  std::vector<tensorflow::Tensor> values;
-  check(session.Run({}, {node.name() + ":0"}, {}, &values));
-  return values.front();
 }
 
 const tensorflow::SignatureDef& signature_of(const tensorflow::SavedModelBundle& bundle, const std::string& key) {
@@ -290,6 +284,34 @@ Names tensor_names(const google::protobuf::Map<std::string, tensorflow::TensorIn
   return result;
 }
 
+// The node that the loader runs once, empty if there is none.
+std::string initializer_of(const tensorflow::MetaGraphDef& meta_graph) {
+  constexpr const char* kKey = "__saved_model_init_op";
+  if (const auto it = meta_graph.signature_def().find(kKey); it != meta_graph.signature_def().end()) {
+    const auto output = it->second.outputs().find(kKey);
+    if (output != it->second.outputs().end()) return node_name(output->second.name());
+  }
+  for (const char* key : {"saved_model_main_op", "legacy_init_op"}) {
+    const auto it = meta_graph.collection_def().find(key);
+    if (it != meta_graph.collection_def().end() && it->second.node_list().value_size() > 0)
+      return node_name(it->second.node_list().value(0));
+  }
+  return "";
+}
+
+// What fills tables, and the tensors of the assets' paths, stay as the loader knows them.
+void keep_initializer(const tensorflow::MetaGraphDef& meta_graph, GraphDef& graph) {
+  const std::string initializer = initializer_of(meta_graph);
+  if (initializer.empty()) return;
+  if (!add_with_needs(meta_graph.graph_def(), initializer, graph)) {
+    LOG(WARNING) << "Tenon: ConvertAndBuild: the initializer " << initializer
+                 << " is not kept, for it uses a variable that is a constant now; fill the tables in another way";
+    return;
+  }
+  for (const auto& asset : meta_graph.asset_file_def())
+    add_with_needs(meta_graph.graph_def(), node_name(asset.tensor_info().name()), graph);
+}
+
 }  // namespace
 
 absl::StatusOr<GraphDef> ConvertAndBuild(const GraphDef& frozen_graph_def, const Names& input_names,
@@ -310,7 +332,9 @@ absl::StatusOr<GraphDef> ConvertAndBuild(tensorflow::SavedModelBundle* bundle, c
     kept.insert(kept.end(), input_names.begin(), input_names.end());
     const GraphDef frozen = freeze_graph(bundle->meta_graph_def.graph_def(), kept,
                                          [&](const NodeDef& node) { return variable_value(session, node); });
-    return convert(frozen, input_names, output_names, inputs, conversion_params);
+    GraphDef converted = convert(frozen, input_names, output_names, inputs, conversion_params, &session);
+    if (has_tables(frozen)) keep_initializer(bundle->meta_graph_def, converted);
+    return converted;
   });
 }
 

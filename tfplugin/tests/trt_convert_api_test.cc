@@ -466,6 +466,50 @@ TEST(ConvertAndBuild, FreezesVariablesOfLoops) {
   for (const auto& set : two_sets()) expect_equal(run(*result, set[0]), run(*bundle->session, set[0]));
 }
 
+// The network on what a table has for the integers "x".
+GraphDef make_table_graph() {
+  GraphDef graph;
+  NodeDef& keys = add(graph, "x", "Placeholder");
+  set(keys, "dtype", tensorflow::DT_INT64);
+  set(keys, "shape", tensorflow::PartialTensorShape({-1, 2}));
+  NodeDef& table = add(graph, "table", "HashTableV2");
+  set(table, "key_dtype", tensorflow::DT_INT64);
+  set(table, "value_dtype", kFloat);
+  set(table, "shared_name", std::string("a table"));
+  Tensor known(tensorflow::DT_INT64, {3});
+  for (int i = 0; i < 3; ++i) known.flat<std::int64_t>()(i) = 10 * i;
+  add_constant(graph, "known", known);
+  add_constant(graph, "values", numbers({3}, 1));
+  NodeDef& fill = add(graph, "fill", "InitializeTableV2", {"table", "known", "values"});
+  set(fill, "Tkey", tensorflow::DT_INT64);
+  set(fill, "Tval", kFloat);
+  add(graph, "initialize", "NoOp", {"^fill"});
+  add_constant(graph, "missing", Tensor(-1.0f));
+  NodeDef& find = add(graph, "found", "LookupTableFindV2", {"table", "x", "missing"});
+  set(find, "Tin", tensorflow::DT_INT64);
+  set(find, "Tout", kFloat);
+  add_constant(graph, "v", numbers({2, 2}, -1));
+  add_typed(graph, "product", "MatMul", {"found", "v"});
+  add_typed(graph, "sum", "AddV2", {"product", "found"});
+  add_typed(graph, "result", "Relu", {"sum"});
+  add_typed(graph, "output", "Identity", {"result"});
+  return graph;
+}
+
+TEST(ConvertAndBuild, BuildsBehindTablesAndKeepsTheirInitializer) {
+  const auto bundle = make_bundle(make_table_graph(), {"initialize"});
+  (*(*bundle->meta_graph_def.mutable_signature_def())["__saved_model_init_op"].mutable_outputs())["__saved_model_init_op"]
+      .set_name("initialize");
+  Tensor keys(tensorflow::DT_INT64, {3, 2});
+  for (int i = 0; i < 6; ++i) keys.flat<std::int64_t>()(i) = 5 * i;
+  const auto converted = ConvertAndBuild(bundle.get(), "serving_default", {{keys}}, params_of(true, true));
+  ASSERT_TRUE(converted.ok()) << converted.status();
+  ASSERT_EQ(engines_of(*converted).size(), 1u);
+  EXPECT_FALSE(engines_of(*converted)[0]->attr().at("serialized_segment").s().empty());
+  const EnginesOnly only;
+  expect_equal(run(*open(*converted, {"initialize"}), keys), run(*bundle->session, keys));
+}
+
 // Writes a SavedModel whose variable gets its value from the initializer, without a checkpoint.
 std::string write_saved_model() {
   tensorflow::SavedModel model;
@@ -510,11 +554,27 @@ void expect_same(const Tensor& found, const Tensor& wanted) {
   }
 }
 
+// What the loader does once, where the graph has something to do it with.
+void initialize(Session& session, const GraphDef& graph, const SavedModelBundle& bundle, const std::string& folder) {
+  const auto& signatures = bundle.meta_graph_def.signature_def();
+  const auto found = signatures.find("__saved_model_init_op");
+  if (found == signatures.end()) return;
+  const std::string name = found->second.outputs().at("__saved_model_init_op").name();
+  if (std::none_of(graph.node().begin(), graph.node().end(), [&](const NodeDef& node) { return node.name() == name; }))
+    return;
+  std::vector<std::pair<std::string, Tensor>> assets;
+  for (const auto& asset : bundle.meta_graph_def.asset_file_def()) {
+    assets.emplace_back(asset.tensor_info().name(), Tensor(tensorflow::tstring(folder + "/assets/" + asset.filename())));
+  }
+  TF_CHECK_OK(session.Run(assets, {}, {name}, nullptr));
+}
+
 // TENON_TEST_SAVED_MODEL names another model than the small one; at least TENON_TEST_ENGINES (1) engines have to answer.
 TEST(ConvertAndBuild, ConvertsALoadedSavedModel) {
   const char* named = std::getenv("TENON_TEST_SAVED_MODEL");
+  const std::string folder = named != nullptr ? named : write_saved_model();
   SavedModelBundle bundle;
-  TF_CHECK_OK(tensorflow::LoadSavedModel({}, {}, named != nullptr ? named : write_saved_model(), {"serve"}, &bundle));
+  TF_CHECK_OK(tensorflow::LoadSavedModel({}, {}, folder, {"serve"}, &bundle));
   const auto& signature = bundle.GetSignatures().at("serving_default");
   const std::map<std::string, tensorflow::TensorInfo> inputs(signature.inputs().begin(), signature.inputs().end());
   std::vector<std::pair<std::string, Tensor>> feeds;
@@ -529,8 +589,10 @@ TEST(ConvertAndBuild, ConvertsALoadedSavedModel) {
   ASSERT_GE(engines_of(*converted).size(), least != nullptr ? std::strtoul(least, nullptr, 10) : 1u);
   std::vector<Tensor> wanted, found;
   TF_CHECK_OK(bundle.session->Run(feeds, outputs, {}, &wanted));
+  const auto session = open(*converted);
+  initialize(*session, *converted, bundle, folder);
   const EnginesOnly only;
-  TF_CHECK_OK(open(*converted)->Run(feeds, outputs, {}, &found));
+  TF_CHECK_OK(session->Run(feeds, outputs, {}, &found));
   for (std::size_t i = 0; i < outputs.size(); ++i) expect_same(found[i], wanted[i]);
 }
 

@@ -100,6 +100,11 @@ def test_convert_and_build_of_resnet50(resnet):
     convert_and_build(resnet["path"], 1)
 
 
+@needs_models
+def test_convert_and_build_with_a_table_of_an_asset():
+    convert_and_build(os.path.abspath(os.path.join(MODELS, "tf_savedmodel_testdata", "StaticHashTableModule")), 0)
+
+
 def numeric(feeds):
     return all(value.dtype.kind in "biufc" for value in feeds.values())
 

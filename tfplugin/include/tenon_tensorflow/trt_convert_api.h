@@ -61,9 +61,10 @@ absl::StatusOr<tensorflow::GraphDef> ConvertAndBuild(const tensorflow::GraphDef&
 
 // The same for one signature of a loaded SavedModel; its variables become constants with the values that they have in the
 // bundle's session. Input sets are in the alphabetical order of the signature's keys. The tensor names of the signature stay
-// valid in the result. What initializes tables is not kept, as TF-TRT does not keep it: run your own initializer, and convert
-// such a signature without static engines. NotFound: the signature, or a variable without a value. Unimplemented: the signature
-// writes to a variable, or uses one in a way that a constant cannot be used, or the session is not of this process.
+// valid in the result. Engines are built with the bundle's tables. The result holds no contents of tables; where there are any,
+// the loader's initializer stays in it with all that it needs: run it once, and feed it the assets' paths, as the loader does.
+// NotFound: the signature, or a variable without a value. Unimplemented: the signature writes to a variable, or uses one in a
+// way that a constant cannot be used, or the session is not of this process.
 absl::StatusOr<tensorflow::GraphDef> ConvertAndBuild(
     tensorflow::SavedModelBundle* bundle, const std::string& signature_key = "serving_default",
     const std::vector<std::vector<tensorflow::Tensor>>& inputs = {},

@@ -13,9 +13,13 @@
 namespace tenon::tf {
 namespace {
 
+bool is_resource(const tensorflow::Tensor& tensor) {
+  return tensor.dtype() == tensorflow::DT_RESOURCE && tensor.NumElements() == 1;
+}
+
 // The device that an input lies on; for a resource the one that holds it.
 std::string device_of_input(tensorflow::OpKernelContext* context, int index, const std::string& device) {
-  if (context->input_dtype(index) != tensorflow::DT_RESOURCE) return device;
+  if (!is_resource(context->input(index))) return device;
   const tensorflow::ResourceHandle& handle = tensorflow::HandleFromInput(context, index);
   return handle.device().empty() ? device : handle.device();
 }
@@ -118,8 +122,7 @@ SegmentFunction NativeSegment::source(tensorflow::OpKernelContext* context) cons
     throw Error(ErrorCode::kUnsupported, "the native segment \"" + function_.name() + "\" has more than 2 GB");
   }
   for (int i = 0; i < context->num_inputs(); ++i) {
-    const bool resource = context->input_dtype(i) == tensorflow::DT_RESOURCE;
-    segment.constants.push_back(resource ? variable_value(context, i) : Tensor());
+    segment.constants.push_back(is_resource(context->input(i)) ? variable_value(context, i) : Tensor());
   }
   return segment;
 }

@@ -61,6 +61,9 @@ class InitializeOp : public OpKernel {
     OP_REQUIRES_OK(context, string_input(context, "filename", &filename));
     OP_REQUIRES(context, !filename.empty(),
                 absl::InvalidArgumentError("filename: the path of an engine wanted, found nothing"));
+    OP_REQUIRES(context, context->input(0).NumElements() == 1,
+                absl::InvalidArgumentError(absl::StrCat("resource_handle: one resource wanted, found shape ",
+                                                        context->input(0).shape().DebugString())));
     const tensorflow::ResourceHandle& handle = tensorflow::HandleFromInput(context, 0);
     tensorflow::ResourceMgr* resources = context->resource_manager();
     tensorflow::core::RefCountPtr<EngineFileResource> resource(new EngineFileResource(handle.name(), filename));

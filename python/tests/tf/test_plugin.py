@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import pytest
 import tensorflow as tf
-from plugin_models import make_model, only_engines, run_python
+from plugin_models import Model, convert, make_model, only_engines, run_python, save_frozen
 
 
 def test_a_signature_is_computed_by_its_engine(model, monkeypatch):
@@ -79,6 +79,56 @@ def test_many_threads_through_one_session_and_one_function(model, monkeypatch):
             done.result()
 
 
+@pytest.mark.parametrize("capacity", [1, 3])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_many_threads_while_engines_are_built_and_evicted(model, dynamic, capacity, tmp_path, monkeypatch):
+    """Eager calls, a session's and the converter's own function, with batches for which there is no engine yet."""
+    from tenon import trt_convert as trt
+    converter = trt.TrtGraphConverterV2(input_saved_model_dir=str(model.folder.parent / "source"), use_dynamic_shape=dynamic,
+                                        maximum_cached_engines=capacity)
+    function = converter.convert()
+    converter.save(str(tmp_path / "model"))
+    copy = Model(tmp_path / "model", model.x, model.y)
+    calls = [copy.load(), open_session(copy), lambda x: next(iter(function(tf.constant(x)).values()))]
+    only_engines(monkeypatch, not dynamic)  # the first call's shape is all that profiles hold
+
+    def one(number):
+        rows = np.arange(number % 5 + 1) % 4
+        np.testing.assert_allclose(calls[number % 3](model.x[rows]), model.y[rows], rtol=1e-3, atol=1e-4)
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        for done in [pool.submit(one, number) for number in range(90)]:
+            done.result(timeout=300)
+
+
+THREADS = """
+import os, sys
+import numpy as np, tensorflow as tf
+from tenon import trt_convert as trt
+tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[2]))
+tf.config.threading.set_inter_op_parallelism_threads(1)
+x = tf.zeros((8, 16, 16, 3))
+source = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+source(x), tf.matmul(tf.ones((900, 900)), tf.ones((900, 900)))
+def threads():
+    return len(os.listdir("/proc/self/task"))
+before = threads()
+converter = trt.TrtGraphConverterV2(input_saved_model_dir=sys.argv[1])
+function = converter.convert()
+converter.build(lambda: iter([(x,)]))
+function(x)
+converter.save(sys.argv[3])
+tf.saved_model.load(sys.argv[3]).signatures["serving_default"](x)
+print("threads", threads() - before)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_engines_run_on_as_many_threads_as_tensorflows_pool_has(model, threads, tmp_path):
+    output = run_python(THREADS, model.folder.parent / "source", threads, tmp_path / "out")
+    (line,) = [line for line in output.splitlines() if line.startswith("threads")]
+    assert int(line.split()[1]) == threads - 1  # the calling thread works too
+
+
 def test_parallel_maps_of_a_dataset(model, monkeypatch):
     only_engines(monkeypatch)
     data = tf.data.Dataset.from_tensor_slices(model.x).batch(1).map(model.load(), num_parallel_calls=4).unbatch().batch(4)
@@ -91,6 +141,44 @@ def test_slices_of_a_batch_are_read_where_they_lie(model, monkeypatch):
     call = tf.function(model.load())
     whole = tf.constant(np.concatenate([model.x[:1], model.x]))
     np.testing.assert_allclose(call(whole[1:]), model.y, rtol=1e-4, atol=1e-5)
+
+
+MEMORY = """
+import resource, sys
+import numpy as np, tensorflow as tf, tenon.tensorflow
+tenon.tensorflow.load()
+reads, writes = (tf.saved_model.load(folder).signatures["serving_default"] for folder in sys.argv[1:])
+rows = 1 << 19                      # of 64 floats: 128 MB
+one = tf.ones((rows, 1))
+many = tf.ones((rows, 64))
+reads(many[:1000]), writes(one[:1000])
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+start = peak()
+reads(many)
+print("read", peak() - start)
+del many
+tf.ones((rows, 64)), tf.ones((rows, 64))
+writes(one)
+start = peak()
+held = [writes(one)]
+held.append(writes(one))
+print("written", peak() - start)
+"""
+
+
+def test_large_tensors_are_read_and_written_where_they_lie(tmp_path):
+    weights = np.random.default_rng(0).random((64, 1), dtype=np.float32)
+    folders = []
+    def product(factor):
+        return lambda x: tf.nn.relu(tf.matmul(x, factor) + 1.0)
+    for name, factor in [("reads", weights), ("writes", weights.T)]:
+        save_frozen(tmp_path / name, product(factor), tf.TensorSpec((None, len(factor)), tf.float32))
+        folders.append(convert(tmp_path / name, tmp_path / (name + "_converted")))
+    printed = run_python(MEMORY, *folders, TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION="false").splitlines()
+    grown = {line.split()[0]: int(line.split()[1]) for line in printed if line.startswith(("read", "written"))}
+    assert grown["read"] < 32        # MB: no copy of 128
+    assert grown["written"] < 2 * 128 + 64
 
 
 def test_batches_of_any_size_even_none(model, monkeypatch):
@@ -106,6 +194,43 @@ def test_wrong_inputs_are_told_as_tensorflow_tells_them(model):
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
         call(np.zeros((1, 1, 1, 3), np.float32))
     model.check(call)
+
+
+def some_arithmetic(dtype):
+    """Three or more ops that the type has kernels for."""
+    if dtype == tf.bool:
+        return lambda x: tf.logical_or(tf.logical_not(x), tf.logical_and(x, tf.reverse(x, [1])))
+    if dtype.is_integer and dtype.size < 4:
+        return lambda x: tf.cast(tf.nn.relu(tf.cast(x, tf.float32) * 2.0 - 3.0), dtype)
+    return lambda x: tf.concat([x * x + x, tf.maximum(x, tf.cast(2, dtype)) - x], 1)
+
+
+@pytest.mark.parametrize("dtype", [tf.bool, tf.int8, tf.uint8, tf.int16, tf.uint16, tf.int32, tf.int64, tf.half, tf.bfloat16, tf.float32,
+                                   tf.float64], ids=lambda dtype: dtype.name)
+def test_tensors_of_every_type_go_in_and_out(dtype, tmp_path, monkeypatch):
+    function = some_arithmetic(dtype)
+    save_frozen(tmp_path / "source", function, tf.TensorSpec((None, 5), dtype))
+    folder = convert(tmp_path / "source", tmp_path / "converted", minimum_segment_size=1)
+    assert list((folder / "assets").iterdir())
+    x = tf.cast(np.random.default_rng(1).integers(0, 7, (4, 5)), dtype)
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    only_engines(monkeypatch)
+    for part in (x, x[1:], x[3:], x[:0]):  # x[1:] begins where its type is aligned, and hardly more
+        found, wanted = signature(part)["y"], function(part)
+        assert found.dtype == wanted.dtype and found.shape == wanted.shape
+        np.testing.assert_allclose(tf.cast(found, tf.float64), tf.cast(wanted, tf.float64), rtol=1e-2 if dtype.size == 2 else 1e-5)
+
+
+def test_strings_stay_with_tensorflow_around_the_engine(tmp_path, monkeypatch):
+    weights = np.random.default_rng(1).random((2, 3), dtype=np.float32)
+    function = lambda x: tf.strings.as_string(tf.nn.relu(tf.matmul(tf.strings.to_number(x), weights) * 2.0 + 1.0), precision=3)
+    save_frozen(tmp_path / "source", function, tf.TensorSpec((None, 2), tf.string))
+    folder = convert(tmp_path / "source", tmp_path / "converted")
+    assert list((folder / "assets").iterdir())
+    only_engines(monkeypatch)
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    x = tf.constant([["1", "2.5"], ["-3", "4"]])
+    assert signature(x)["y"].numpy().tolist() == function(x).numpy().tolist()
 
 
 AUTO_CLUSTERED = """

@@ -151,6 +151,8 @@ def freeze(folder, tags, key):
         outputs = sorted(info.name for info in signature.outputs.values())
         frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
             session, session.graph.as_graph_def(), sorted({name.split(":")[0] for name in outputs}))
+    for node in [*frozen.node, *(node for function in frozen.library.function for node in function.node_def)]:
+        node.attr.pop("_output_shapes", None)  # of handles, where constants are now
     return frozen.SerializeToString(), outputs
 
 

@@ -94,7 +94,8 @@ def tensor_names():
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_v1_gives_a_graph_that_needs_nothing_else(world, tmp_path, expected, dynamic):
     with graph_mode(world):
-        made = trt.TrtGraphConverter(input_saved_model_dir=str(DIGITS / "model"), is_dynamic_op=dynamic, max_batch_size=None if dynamic else 6)
+        made = trt.TrtGraphConverter(input_saved_model_dir=str(DIGITS / "model"), is_dynamic_op=dynamic,
+                                     max_batch_size=None if dynamic else 6)
         made.options.quiet = True
         graph = made.convert()
     content = graph if isinstance(graph, bytes) else graph.SerializeToString()

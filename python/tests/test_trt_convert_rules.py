@@ -77,7 +77,8 @@ def test_a_strategy_without_dynamic_shapes_counts_for_nothing_and_is_told(world,
     assert messages(caplog, "no effect without use_dynamic_shape")
 
 
-@pytest.mark.parametrize("spelling, warned", [("ImplicitBatchModeCompatible", True), ("implicitbatchmodecompatible", False), ("Range", False)])
+@pytest.mark.parametrize("spelling, warned", [
+    ("ImplicitBatchModeCompatible", True), ("implicitbatchmodecompatible", False), ("Range", False)])
 def test_the_strategy_of_implicit_batches_is_deprecated_in_its_exact_spelling(world, vector, caplog, spelling, warned):
     converter(vector, use_dynamic_shape=True, dynamic_shape_profile_strategy=spelling)
     assert bool(messages(caplog, "deprecated")) == warned
@@ -96,7 +97,8 @@ def test_a_model_must_be_named(world):
         trt.TrtGraphConverterV2().convert()
 
 
-@pytest.mark.parametrize("arguments, what", [({"input_saved_model_signature_key": "absent"}, "absent"), ({"input_saved_model_tags": ["train"]}, "train")])
+@pytest.mark.parametrize("arguments, what", [
+    ({"input_saved_model_signature_key": "absent"}, "absent"), ({"input_saved_model_tags": ["train"]}, "train")])
 def test_a_signature_or_tag_that_is_not_there_is_named(world, vector, arguments, what):
     with pytest.raises(tenon.NotFound, match=what):
         converter(vector, **arguments).convert()

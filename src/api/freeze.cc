@@ -139,9 +139,13 @@ class Freezer {
       become(node, "Identity", {value}, {{"T", AttrValue::of(dtype)}});
     } else if (op == "ResourceGather") {
       const auto axis = node.attr_or<std::int64_t>("batch_dims", 0);
-      const ir::Node* number = add_constant(node.name + "/axis", Tensor::scalar<std::int32_t>(static_cast<std::int32_t>(axis)), node.origin.device);
-      become(node, "GatherV2", {value, node.inputs[1], const_cast<ir::Node*>(number)->output()},
-             {{"Tparams", AttrValue::of(dtype)}, {"Tindices", type("Tindices")}, {"Taxis", AttrValue::of(DataType::kInt32)}, {"batch_dims", AttrValue::of(axis)}});
+      const Tensor number = Tensor::scalar<std::int32_t>(static_cast<std::int32_t>(axis));
+      ir::Node* axis_node = add_constant(node.name + "/axis", number, node.origin.device);
+      become(node, "GatherV2", {value, node.inputs[1], axis_node->output()},
+             {{"Tparams", AttrValue::of(dtype)},
+              {"Tindices", type("Tindices")},
+              {"Taxis", AttrValue::of(DataType::kInt32)},
+              {"batch_dims", AttrValue::of(axis)}});
     } else if (op == "ResourceGatherNd") {
       become(node, "GatherNd", {value, node.inputs[1]}, {{"Tparams", AttrValue::of(dtype)}, {"Tindices", type("Tindices")}});
     } else if (op == "VariableShape") {
@@ -186,8 +190,8 @@ class Freezer {
   std::unordered_set<const ir::Node*> needed_;
   std::unordered_set<ir::Value, ir::ValueHash> results_;
   std::map<const ir::Node*, Plan> plans_;
-  const std::unordered_set<std::string> reads_ = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
-                                                  "DisableCopyOnRead"};
+  const std::unordered_set<std::string> reads_ = {"ReadVariableOp", "ResourceGather",     "ResourceGatherNd",
+                                                  "VariableShape",  "VarIsInitializedOp", "DisableCopyOnRead"};
 };
 
 }  // namespace

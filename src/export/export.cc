@@ -116,7 +116,8 @@ class Exporter {
   void drop_variables(saved::MetaGraphEdit& edit) const {
     edit.drop_saver = true;
     for (const saved::Collection& collection : meta_graph_.collections) {
-      if (is_kept(collection) || std::ranges::any_of(edit.collections, [&](const auto& set) { return set.name == collection.name; })) continue;
+      const auto is_it = [&](const saved::Collection& set) { return set.name == collection.name; };
+      if (is_kept(collection) || std::ranges::any_of(edit.collections, is_it)) continue;
       saved::Collection dropped;
       dropped.name = collection.name;
       edit.collections.push_back(std::move(dropped));
@@ -205,8 +206,8 @@ class Exporter {
     try {
       for (protozero::pbf_reader fields(message.data(), message.size()); fields.next();) {
         const auto tag = fields.tag();
-        const bool names = fields.wire_type() == protozero::pbf_wire_type::length_delimited && (tag == 1 || tag == 2 || tag == 3 || tag == 6);
-        if (!names) {
+        const bool is_name = tag == 1 || tag == 2 || tag == 3 || tag == 6;
+        if (!is_name || fields.wire_type() != protozero::pbf_wire_type::length_delimited) {
           fields.skip();
           continue;
         }

@@ -98,12 +98,6 @@ def test_a_function_works(case, use, loaded, monkeypatch):
     case.check(use(signature(case.folder) if loaded else case.function, {name: tf.constant(value) for name, value in case.feeds.items()}))
 
 
-def test_a_saved_model_works_as_a_keras_layer(case, monkeypatch):
-    monkeypatch.setenv(plugin_models.ONLY_ENGINES, "False")
-    layer = tf.keras.layers.TFSMLayer(str(case.folder), call_endpoint="serving_default")
-    case.check(layer(**{name: tf.constant(value) for name, value in case.feeds.items()})["dense_6"])
-
-
 def test_a_saved_model_works_in_tensorflow_1s_loader(case, monkeypatch):
     monkeypatch.setenv(plugin_models.ONLY_ENGINES, "False")
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -114,9 +108,10 @@ def test_a_saved_model_works_in_tensorflow_1s_loader(case, monkeypatch):
 def test_saved_model_cli_runs_a_saved_model(case, tmp_path):
     np.savez(tmp_path / "feeds.npz", **case.feeds)
     inputs = ";".join(f"{name}={tmp_path / 'feeds.npz'}[{name}]" for name in case.feeds)
-    done = subprocess.run([sys.executable, "-m", "tenon.saved_model_cli", "run", "--dir", str(case.folder), "--tag_set", "serve", "--signature_def",
-                           "serving_default", "--inputs", inputs, "--outdir", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), plugin_models.ONLY_ENGINES: "False"})
+    command = [sys.executable, "-m", "tenon.saved_model_cli", "run", "--dir", str(case.folder), "--tag_set", "serve",
+               "--signature_def", "serving_default", "--inputs", inputs, "--outdir", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), plugin_models.ONLY_ENGINES: "False"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout[-3000:]
     case.check(np.load(tmp_path / "dense_6.npy"))
 
@@ -139,16 +134,16 @@ class Structured(tf.Module):
         return {"first": first, "second": second, "third": third}
 
 
-def feeds_of(function):
+def feeds_of(function, size):
     specs = function.structured_input_signature[1]
-    return {name: tf.constant(np.random.default_rng(i).random((2, 3), np.float32)) for i, name in enumerate(sorted(specs))}
+    return {name: tf.constant(np.random.default_rng(i).random((2, size), np.float32)) for i, name in enumerate(sorted(specs))}
 
 
 def test_nested_structures_inside_a_model_are_nothing_special(tmp_path):
     module = Structured()
     tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.flat)
     original, function = signature(tmp_path / "model"), converter(tmp_path / "model").convert()
-    feeds = feeds_of(original)
+    feeds = feeds_of(original, 3)
     for name, value in original(**feeds).items():
         np.testing.assert_allclose(function(**feeds)[name], value, atol=1e-6)
 
@@ -169,7 +164,7 @@ def test_keras_networks_keep_the_structure_of_their_signature(tmp_path, build, f
     function = made.convert()
     assert function.structured_input_signature == original.structured_input_signature
     assert function.structured_outputs == original.structured_outputs
-    feeds = {name: tf.constant(np.random.default_rng(i).random((4, 5), np.float32)) for i, name in enumerate(original.structured_input_signature[1])}
+    feeds = feeds_of(original, 5)
     made.build(lambda: iter([feeds]))
     made.save(tmp_path / "saved")
     for call in (function, signature(tmp_path / "saved")):
@@ -222,6 +217,17 @@ def test_tables_and_variables_that_are_captured_work(text_model, tmp_path, freez
     for found in (function(texts)[name], tf.function(lambda x: function(x)[name])(texts), np.concatenate([row[name] for row in rows]),
                   next(iter(signature(tmp_path / "saved")(tf.constant(texts)).values()))):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_a_saved_model_with_a_table_works_as_a_keras_layer(text_model, tmp_path):
+    folder, texts, wanted = text_model
+    made = converter(folder)
+    made.convert()
+    made.save(tmp_path / "saved")
+    layer = tf.keras.layers.TFSMLayer(str(tmp_path / "saved"), call_endpoint="serving_default")
+    text = tf.keras.Input([], dtype=tf.string)
+    found = tf.keras.Model(text, layer(text)).predict(texts, verbose=0)
+    np.testing.assert_allclose(next(iter(found.values())), wanted, atol=1e-5)
 
 
 class Counter(tf.Module):

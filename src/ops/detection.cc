@@ -191,16 +191,16 @@ struct Detection {
 };
 
 // The chosen boxes of one image, best first. Classes are worked on in parallel.
-std::vector<Detection> detect(ThreadTeam* team, const float* boxes, const float* scores, std::int64_t count, std::int64_t box_classes,
-                              std::int64_t classes, std::int64_t per_class, const Thresholds& limits) {
+std::vector<Detection> detect(ThreadTeam* team, const float* boxes, const float* scores, std::int64_t count,
+                              std::int64_t box_classes, std::int64_t classes, std::int64_t per_class, const Thresholds& limits) {
   std::vector<std::vector<Detection>> by_class(static_cast<std::size_t>(classes));
   for_shares(team, classes, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> own(static_cast<std::size_t>(count));
     for (std::int64_t cls = begin; cls < end; ++cls) {
       for (std::int64_t i = 0; i < count; ++i) own[static_cast<std::size_t>(i)] = scores[i * classes + cls];
       const auto box_of = [&](std::int64_t i) { return boxes + (i * box_classes + (box_classes == 1 ? 0 : cls)) * 4; };
-      const Selection chosen =
-          select_boxes(own, per_class, limits, [&](std::int64_t a, std::int64_t b) { return overlap(box_of(a), box_of(b)); });
+      const auto compare = [&](std::int64_t a, std::int64_t b) { return overlap(box_of(a), box_of(b)); };
+      const Selection chosen = select_boxes(own, per_class, limits, compare);
       for (std::size_t i = 0; i < chosen.boxes.size(); ++i) {
         by_class[static_cast<std::size_t>(cls)].push_back({chosen.scores[i], cls, box_of(chosen.boxes[i])});
       }

@@ -10,7 +10,9 @@ namespace {
 const ir::ValueType& type_of(const ir::Value& value) { return value.node->outputs[static_cast<std::size_t>(value.index)]; }
 const PartialShape& shape_of(const ir::Value& value) { return type_of(value).shape; }
 
-bool takes_shape(const ir::Node& node) { return node.is("shape") || node.is("shape_n") || node.is("size") || node.is("rank"); }
+bool takes_shape(const ir::Node& node) {
+  return node.is("shape") || node.is("shape_n") || node.is("size") || node.is("rank");
+}
 
 bool is_plain(const ir::Node& node) {
   return node.op->traits == ir::kPure && node.op->evaluate != nullptr && !node.inputs.empty() && !node.outputs.empty() &&
@@ -33,8 +35,9 @@ bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
   if (add_sizes(node, reason)) return true;
   if (!reason.empty()) return false;
   const auto needs_no_batch = [&](const ir::Value& value) { return is_constant_(value) || is_sizes(*value.node); };
-  std::optional<Dim> batch = batch_of(node, needs_no_batch, reason);
-  if (!node.inputs.empty() && is_sizes(*node.inputs[0].node)) {  // concat(zeros, x): x decides
+  const std::optional<Dim> moved = moved_batch(node);
+  std::optional<Dim> batch = moved ? moved : batch_of(node, needs_no_batch, reason);
+  if (!moved && !node.inputs.empty() && is_sizes(*node.inputs[0].node)) {  // concat(zeros, x): x decides
     if (const auto other = data_batch(node)) {
       batch = other;
       reason.clear();
@@ -48,9 +51,32 @@ bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
     }
   }
   batch_[&node] = *batch;
+  if (moves_batch(node, *batch)) {
+    moved_[&node] = *batch;
+    return true;
+  }
   equal_.add(node, needs_no_batch);
   classes_.add(node, needs_no_batch);
   follow_sizes(node, *batch);
+  return true;
+}
+
+bool ImplicitBatch::add_loop_part(const ir::Node& node, std::string& reason) {
+  std::optional<Dim> batch;
+  for (const ir::Value& input : node.inputs) {
+    if (is_constant_(input) || type_of(input).dtype == DataType::kResource || any_batch_.contains(input.node)) continue;
+    const std::optional<Dim> own = is_sizes(*input.node) ? batch_.at(input.node) : own_batch(input);
+    if (!own || (batch && !classes_.same(*batch, *own))) {
+      reason = own ? "implicit batch mode: its inputs have different batches" : "implicit batch mode: an input has no batch";
+      return false;
+    }
+    batch = own;
+  }
+  if (!batch) {
+    any_batch_.insert(&node);
+  } else {
+    batch_[&node] = moved_[&node] = *batch;
+  }
   return true;
 }
 
@@ -63,8 +89,8 @@ bool ImplicitBatch::add_sizes(const ir::Node& node, std::string& reason) {
     std::optional<Dim> own;
     if (is_sizes(*input.node)) {
       own = batch_.at(input.node);
-    } else if (takes_shape(node) && shape_of(input).known_rank() && shape_of(input).rank() > 0) {
-      own = shape_of(input)[0];
+    } else if (takes_shape(node)) {
+      own = own_batch(input);
     }
     if (!own) return false;
     if (batch && !classes_.same(*batch, *own)) {
@@ -77,6 +103,33 @@ bool ImplicitBatch::add_sizes(const ir::Node& node, std::string& reason) {
   batch_[&node] = *batch;
   sizes_.insert(&node);
   return true;
+}
+
+// The batch that a value belongs to, when that can be told.
+std::optional<Dim> ImplicitBatch::own_batch(const ir::Value& value) const {
+  if (const auto found = moved_.find(value.node); found != moved_.end()) return found->second;
+  if (shape_of(value).known_rank() && shape_of(value).rank() > 0) return shape_of(value)[0];
+  return std::nullopt;
+}
+
+// Of an operand that has its batch elsewhere than in dimension 0.
+std::optional<Dim> ImplicitBatch::moved_batch(const ir::Node& node) const {
+  for (const ir::Value& input : node.inputs) {
+    if (const auto found = moved_.find(input.node); found != moved_.end()) return found->second;
+  }
+  return std::nullopt;
+}
+
+// Whether results have the batch elsewhere than in dimension 0.
+bool ImplicitBatch::moves_batch(const ir::Node& node, const Dim& batch) const {
+  const bool from_moved = moved_batch(node).has_value();
+  return std::ranges::any_of(node.outputs, [&](const ir::ValueType& type) {
+    if (!type.shape.known_rank() || type.shape.rank() == 0) return from_moved;
+    if (classes_.same(type.shape[0], batch)) return false;
+    if (from_moved) return true;
+    return !batch.known() &&
+           std::ranges::any_of(type.shape.dims(), [&](const Dim& dim) { return classes_.same(dim, batch); });
+  });
 }
 
 // Dimension 0 of the first operand that has a batch.
@@ -104,7 +157,10 @@ void ImplicitBatch::follow_sizes(const ir::Node& node, const Dim& batch) {
 bool ImplicitBatch::fits(const ir::Node& node, const ir::Value& input, const std::vector<ir::Value>& inputs) const {
   if (!shape_of(input).known_rank() || shape_of(input).rank() == 0) return false;
   const Dim own = shape_of(input)[0], batch = batch_.at(&node);
-  if (is_sizes(*input.node)) return equal_.same(own, batch);
+  const bool moved = moved_batch(node).has_value();
+  if (moved_.contains(input.node))
+    return std::ranges::all_of(inputs, [&](const ir::Value& other) { return equal_.same(own, shape_of(other)[0]); });
+  if (moved || is_sizes(*input.node)) return equal_.same(own, batch);
   if (own.known() != batch.known()) return may_be_the_batch(node, input);
   if (own.known()) return own == batch;
   if (!is_made_from_sizes(own)) return equal_.same(own, batch) || !is_made_from_sizes(batch);
@@ -122,7 +178,8 @@ std::vector<const ir::Node*> ImplicitBatch::misplaced(const SegmentPlan& plan) c
   }
   std::vector<const ir::Node*> found;
   for (const ir::Node* node : plan.nodes) {
-    if (std::ranges::any_of(node->inputs, [&](const ir::Value& v) { return data.contains(v) && !fits(*node, v, with_batch); })) {
+    if (std::ranges::any_of(node->inputs,
+                            [&](const ir::Value& v) { return data.contains(v) && !fits(*node, v, with_batch); })) {
       found.push_back(node);
     }
   }

@@ -249,7 +249,9 @@ class Partitioner {
       }
       if (wanted_ != nullptr && !(*wanted_)(*node)) continue;
       std::string reason = denied_nodes.contains(node->name) ? "the node is on the deny list" : why_native(*node, denied);
-      if (reason.empty() && options_.implicit_batch) batch_.add(*node, reason);
+      if (reason.empty() && options_.implicit_batch) {
+        loop_members_.contains(node) ? batch_.add_loop_part(*node, reason) : batch_.add(*node, reason);
+      }
       if (reason.empty()) {
         candidate_.insert(node);
       } else {

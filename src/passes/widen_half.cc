@@ -14,9 +14,10 @@ bool is_narrow(ir::Value value) { return is_narrow(type_of(value).dtype); }
 // Moves elements and computes nothing: stays as it is between values that are narrow anyway.
 bool only_moves(const ir::Node& node) {
   static constexpr std::array<std::string_view, 24> kOps = {
-      "identity", "reshape", "squeeze", "expand_dims", "transpose", "concat", "concat_axis_first", "pack",
-      "unpack", "split", "split_v", "slice", "strided_slice", "gather", "gather_nd", "tile",
-      "reverse", "broadcast_to", "space_to_batch", "batch_to_space", "space_to_depth", "depth_to_space", "roll", "ensure_shape"};
+      "identity",          "reshape",        "squeeze",        "expand_dims",    "transpose", "concat",
+      "concat_axis_first", "pack",           "unpack",         "split",          "split_v",   "slice",
+      "strided_slice",     "gather",         "gather_nd",      "tile",           "reverse",   "broadcast_to",
+      "space_to_batch",    "batch_to_space", "space_to_depth", "depth_to_space", "roll",      "ensure_shape"};
   return std::ranges::any_of(kOps, [&](std::string_view op) { return node.is(op); });
 }
 
@@ -46,9 +47,8 @@ class Widening {
 
   void widen(ir::Node* node) {
     // Comparisons and positions see the numbers that a narrow type would have held.
-    const bool decides = std::ranges::any_of(node->outputs, [](const ir::ValueType& type) {
-      return !is_narrow(type.dtype) && type.dtype != DataType::kFloat32;
-    });
+    const bool decides = std::ranges::any_of(
+        node->outputs, [](const ir::ValueType& type) { return !is_narrow(type.dtype) && type.dtype != DataType::kFloat32; });
     for (std::size_t i = 0; i < node->inputs.size(); ++i) {
       if (is_narrow(node->inputs[i])) editor_.set_input(node, i, decides ? cast_of(node->inputs[i]) : wide(node->inputs[i]));
     }
@@ -68,10 +68,12 @@ class Widening {
   static void widen_attributes(ir::Node& node) {
     const ir::Attrs before = node.attrs;
     for (const auto& [name, value] : before) {
-      if (const auto* one = std::get_if<DataType>(&value); one != nullptr && is_narrow(*one)) node.attrs.set(name, DataType::kFloat32);
+      if (const auto* one = std::get_if<DataType>(&value); one != nullptr && is_narrow(*one))
+        node.attrs.set(name, DataType::kFloat32);
       if (const auto* list = std::get_if<std::vector<DataType>>(&value)) {
         std::vector<DataType> types = *list;
-        std::ranges::replace_if(types, [](DataType type) { return is_narrow(type); }, DataType::kFloat32);
+        std::ranges::replace_if(
+            types, [](DataType type) { return is_narrow(type); }, DataType::kFloat32);
         node.attrs.set(name, std::move(types));
       }
     }

@@ -159,6 +159,19 @@ TEST(Batch, ADenseLayerOnSequencesIsOneEngineWithTheLayersAroundIt) {
   EXPECT_EQ(made.partition.segments[0].inputs[0].node->name, "x");
 }
 
+std::string transpose(const std::string& name, const std::string& x) {
+  return node(name, "Transpose", {x, "order"}, {kFloatT, type_attr("Tperm", "DT_INT32")});
+}
+
+TEST(Batch, ABatchThatIsMovedAwayAndBackIsOneEngine) {
+  const std::string start = input("x", {-1, -1, 8}) + integers("order", {1, 0, 2}) + op("before", "Neg", {"x"}) + transpose("there", "before");
+  const Divided made = divide(start + op("between", "Abs", {"there"}) + transpose("back", "between") + op("after", "Neg", {"back"}));
+  EXPECT_EQ(made.segments(), (Segments{{"before", "there", "between", "back", "after"}}));
+  const Divided joined = divide(start + input("y", {-1, -1, 8}) + op("sum", "AddV2", {"there", "y"}));
+  EXPECT_EQ(joined.segments(), (Segments{{"before", "there"}}));  // an engine cannot have inputs [B,S,8] and [S,B,8]
+  EXPECT_NE(joined.reason("sum").find("without having its batch"), std::string::npos);
+}
+
 TEST(Batch, SizesNeverEnterAnEngine) {
   const Divided made = divide(input("x", {-1, -1, 8}) + op("before", "Neg", {"x"}) + op("native", "Exp", {"before"}) + dense_on_sequences("native", "before"));
   EXPECT_NE(made.reason("flat").find("without having its batch"), std::string::npos);

@@ -1,5 +1,5 @@
-// Choosing among overlapping boxes, where the number of results does not depend on the data. The reference kernel, on the engine's
-// team, is all there is: comparing scores and boxes one by one leaves nothing to a better one.
+// Choosing among overlapping boxes, where the number of results does not depend on the data. The reference kernel, on the
+// engine's team, is all there is: comparing scores and boxes one by one leaves nothing to a better one.
 #include "backends/cpu/lowering/lowering.h"
 #include "backends/cpu/lowering/reference.h"
 
@@ -21,7 +21,9 @@ Verdict supports_combined(const ir::Node& node) {
 
 Verdict supports_padded(const ir::Node& node) {
   const bool padded = node.attr_or<std::int64_t>("outputs", 1) >= 2 && node.attr_or<bool>("pad_to_max_output_size", false);
-  if (!padded) return Verdict::no("the number of boxes that it finds depends on data; with pad_to_max_output_size it runs in an engine");
+  if (!padded)
+    return Verdict::no(
+        "the number of boxes that it finds depends on data; with pad_to_max_output_size it runs in an engine");
   if (auto verdict = require_float32(node, 2); !verdict) return verdict;
   return require_known(node, 2, "the number of boxes");
 }

@@ -51,9 +51,10 @@ def convert_and_compare(name, mode, denied, worker, tensorflow_worker, plain_wor
         assert not [engine for engine in alone["engines"] if engine["calls"] == 0 or engine["native_calls"] > 0]
     types = tensorflow_worker.run("signature_types", answer["path"])
     assert types == tensorflow_worker.run("signature_types", model["path"])
+    implicit = mode.startswith("implicit")
+    strategy = "" if implicit else mode.split("-", 1)[1]
     for engine in tensorflow_worker.run("engine_attributes", answer["path"]).values():
-        strategy = "" if mode.startswith("implicit") else mode.split("-", 1)[1]
-        assert engine == {"implicit": mode.startswith("implicit"), "strategy": strategy, "precision": "FP32", "static": False}
+        assert engine == {"implicit": implicit, "strategy": strategy, "precision": "FP32", "static": False}
     return tensorflow_worker.run("engines", answer["path"])
 
 

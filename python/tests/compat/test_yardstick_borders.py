@@ -46,8 +46,9 @@ def test_engines_wait_for_what_acts(mode, world, tensorflow_worker, plain_worker
         tensorflow_worker.run("reference_or_error", converted["path"], bad[0])
 
 
-@pytest.mark.parametrize("name", ["shapes/float_vector_is_no_shape", "shapes/float_scalar_is_no_shape", "shapes/integer_vectors_are_data",
-                                  "shapes/values_as_sizes", "shapes/all_inputs_pruned"])
+@pytest.mark.parametrize("name", [
+    "shapes/float_vector_is_no_shape", "shapes/float_scalar_is_no_shape", "shapes/integer_vectors_are_data",
+    "shapes/values_as_sizes", "shapes/all_inputs_pruned"])
 def test_builds_that_are_aborted_leave_the_native_segment(name, recorded, tensorflow_worker, plain_worker, tmp_path):
     """Every build fails, as the originals let it: outputs are right all the same, and what is a shape stays what it is."""
     model = recorded(name)
@@ -65,6 +66,6 @@ def test_builds_that_are_aborted_leave_the_native_segment(name, recorded, tensor
 
 @pytest.mark.parametrize("name", ["chains/three_chains", "products/eleven_branches", "neighbours/many_connections"])
 def test_converting_twice_gives_the_same(name, recorded, plain_worker, tensorflow_worker, tmp_path):
-    once, again = (tensorflow_worker.run("engines", convert_case(name, "implicit", recorded, plain_worker, tmp_path / folder))
-                   for folder in ("once", "again"))
+    paths = [convert_case(name, "implicit", recorded, plain_worker, tmp_path / folder) for folder in ("once", "again")]
+    once, again = (tensorflow_worker.run("engines", path) for path in paths)
     assert list(once.values()) == list(again.values())

@@ -199,8 +199,8 @@ def engine_attributes(path):
 def signature_types(path):
     """Tensor names, dtypes and shapes (None: unknown rank) of the serving signature, by its keys."""
     def plain(infos):
-        return {key: (info.name, info.dtype, None if info.tensor_shape.unknown_rank else [d.size for d in info.tensor_shape.dim])
-                for key, info in infos.items()}
+        shape = lambda proto: None if proto.unknown_rank else [d.size for d in proto.dim]
+        return {key: (info.name, info.dtype, shape(info.tensor_shape)) for key, info in infos.items()}
     signature = written(path).signature_def["serving_default"]
     return plain(signature.inputs), plain(signature.outputs), signature.method_name
 
@@ -242,8 +242,9 @@ def session_of_case(name, recorded, path):
     return session(path, recorded["feeds"], variables={NATIVE: str(case.native), **case.environment})
 
 
-JOBS = {job.__name__: job for job in (record, convert, convert_case, reference, reference_or_error, loads, net, example, engines, engine_attributes,
-                                      signature_types, connections, guarded, session, session_of_case)}
+JOBS = {job.__name__: job for job in (
+    record, convert, convert_case, reference, reference_or_error, loads, net, example, engines, engine_attributes,
+    signature_types, connections, guarded, session, session_of_case)}
 
 
 def main(kind):

@@ -27,7 +27,7 @@ class Case:
     implicit, dynamic: the nodes that TF-TRT put into engines, one group per engine, constants left out; None where the
     original does not run in that mode (the values are compared all the same). borders: the graph has BORDER_OPS. native: the
     original lets calls run natively. values: {number of an input: its arrays, one per input set} where any will not do.
-    reference: builds the same function from ops that TensorFlow has CPU kernels for. edit(tf, folder): changes the written one.
+    reference: builds the same function from ops that TensorFlow has CPU kernels for. edit(tf, folder): changes the files.
     module(tf, module): gives the module state and returns a builder that uses it. environment: variables to set while
     converting and running. only: how the names of its modes begin.
     """

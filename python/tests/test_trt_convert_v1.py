@@ -176,3 +176,113 @@ def test_what_has_no_effect_is_told(world, caplog):
     messages = [record.message for record in caplog.records]
     assert any("max_batch_size" in message for message in messages)
     assert any("is_dynamic_op" in message for message in messages)
+
+
+# ---- SavedModels --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [{"is_dynamic_op": True}, {"max_batch_size": 2}])
+def test_the_signature_that_is_named_is_converted_and_saved_alone(world, scale_model, tmp_path, arguments):
+    with graph_mode(world):
+        made = converter(input_saved_model_dir=str(scale_model), input_saved_model_tags=["serve"], input_saved_model_signature_key="triple",
+                         minimum_segment_size=1, **arguments)
+        graph = made.convert()
+        made.save(str(tmp_path / "saved"))
+    assert "triple" in node_names(graph) and "double" not in node_names(graph)
+    session = tenon.Session(tmp_path / "saved")
+    assert session.signature_keys == ["triple"]
+    np.testing.assert_array_equal(session.run({"x": X})["y"], 3 * X)
+
+
+def test_a_calibrated_saved_model_is_saved_only_after_calibration(world, tmp_path):
+    folder = model(tmp_path / "model", [-1, 3])
+    with graph_mode(world):
+        made = converter(input_saved_model_dir=str(folder), precision_mode="INT8", is_dynamic_op=True)
+        made.convert()
+        with pytest.raises(AssertionError):
+            made.save(str(tmp_path / "saved"))
+        made.calibrate(["y:0"], 2, feed_dict_fn=lambda: {"in_x:0": X})
+        made.save(str(tmp_path / "saved"))
+    np.testing.assert_array_equal(tenon.Session(tmp_path / "saved").run({"x": X})["y"], expected(X))
+
+
+def test_denied_nodes_of_a_saved_model_stay(world, tmp_path):
+    folder = model(tmp_path / "model", [-1, 3])
+    with graph_mode(world):
+        graph = converter(input_saved_model_dir=str(folder), nodes_denylist=["double"], minimum_segment_size=1).convert()
+    assert "double" in node_names(graph)
+
+
+# ---- engines of graphs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_segment_size_of_minus_one_makes_no_engine(world, tmp_path):
+    with graph_mode(world):
+        graph = converter(input_graph_def=given(world), nodes_denylist=["y"], minimum_segment_size=-1).convert()
+    assert not any(name.startswith("TRTEngineOp") for name in node_names(graph))
+    np.testing.assert_allclose(run_graph(world, graph, X, tmp_path / "graph.pb"), (2 * X + 1) * 2)
+
+
+def test_static_engines_serve_their_batch_and_smaller_ones_and_never_grow(world, tmp_path, monkeypatch):
+    with graph_mode(world):
+        graph = converter(input_graph_def=given(world), nodes_denylist=["y"], max_batch_size=2).convert()
+    monkeypatch.setenv("TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION", "False")
+    for rows in (1, 2):
+        np.testing.assert_allclose(run_graph(world, graph, X[:rows], tmp_path / "graph.pb"), (2 * X[:rows] + 1) * 2)
+    more = np.concatenate([X, X])
+    with pytest.raises(world.refusal):
+        run_graph(world, graph, more, tmp_path / "graph.pb")
+    monkeypatch.setenv("TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION", "True")
+    np.testing.assert_allclose(run_graph(world, graph, more, tmp_path / "graph.pb"), (2 * more + 1) * 2)
+
+
+def test_dynamic_engines_are_built_by_calls_and_evicted(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION", "False")
+    with graph_mode(world):
+        graph = converter(input_graph_def=given(world), nodes_denylist=["y"], is_dynamic_op=True, maximum_cached_engines=2).convert()
+    for rows in (1, 2, 3, 1):
+        x = np.full((rows, 3), rows, np.float32)
+        np.testing.assert_allclose(run_graph(world, graph, x, tmp_path / "graph.pb"), (2 * x + 1) * 2)
+
+
+def test_calibration_is_refused_where_none_is_needed(world):
+    with graph_mode(world):
+        for arguments in ({"precision_mode": "FP16"}, {"precision_mode": "INT8", "use_calibration": False}):
+            made = converter(input_graph_def=given(world), nodes_denylist=["y"], **arguments)
+            made.convert()
+            with pytest.raises(AssertionError):
+                made.calibrate(["y:0"], 1, feed_dict_fn=lambda: {"x:0": X})
+
+
+def test_calibration_data_may_be_tensors_of_the_graph(world):
+    runs = []
+
+    def inputs():
+        runs.append(1)
+        if world.name == "arrays":
+            return {"x:0": X}
+        import tensorflow as tf
+        return {"x:0": tf.constant(X)}
+    with graph_mode(world):
+        made = converter(input_graph_def=given(world), nodes_denylist=["y"], precision_mode="INT8", is_dynamic_op=True)
+        made.convert()
+        made.calibrate(["y:0"], 2, input_map_fn=inputs)
+    assert runs
+
+
+def test_errors_of_calibration_functions_come_through_and_calibration_may_be_repeated(world):
+    def broken():
+        raise ZeroDivisionError
+    with graph_mode(world):
+        made = converter(input_graph_def=given(world), nodes_denylist=["y"], precision_mode="INT8", is_dynamic_op=True)
+        made.convert()
+        with pytest.raises(ZeroDivisionError):
+            made.calibrate(["y:0"], 1, feed_dict_fn=broken)
+        made.calibrate(["y:0"], 1, feed_dict_fn=lambda: {"x:0": X})
+
+
+@pytest.mark.parametrize("precision", ["FP32", "FP16", "INT8"])
+def test_create_inference_graph_asks_for_no_calibration(world, tmp_path, precision):
+    with graph_mode(world):
+        graph = trt.create_inference_graph(given(world), ["y"], 2, 1 << 25, precision, 2, True, 4)
+    np.testing.assert_allclose(run_graph(world, graph, X, tmp_path / "graph.pb"), (2 * X + 1) * 2)

@@ -32,6 +32,24 @@ std::optional<std::filesystem::path> engine_file(const OpenModel& model, const s
   return std::nullopt;
 }
 
+struct StoredBytes {
+  std::string_view bytes;
+  std::shared_ptr<const void> owner;
+};
+
+// What is stored for a node: its engine's file, or what the node itself holds, as nodes of GraphDefs do. Nothing when there is neither; no
+// bytes are an engine that was not built yet.
+std::optional<StoredBytes> stored_bytes(const OpenModel& model, const ir::Node& node, const std::string& engine) {
+  if (const auto path = engine_file(model, engine)) {
+    const auto file = MappedFile::open(*path);
+    return StoredBytes{file->bytes(), file};
+  }
+  const bool is_ours = node.attrs.has("_tenon_engine");  // else it is TensorRT's
+  const auto own = std::make_shared<const std::string>(is_ours ? node.attr_or<std::string>("serialized_segment", {}) : std::string());
+  if (own->empty()) return std::nullopt;
+  return StoredBytes{*own, own};
+}
+
 // Whether these results and arguments are those of the node.
 bool belongs_to(const plan::Engine& engine, const ir::Node& node) {
   const auto results = node.attr_or<std::vector<DataType>>("OutT", {});
@@ -148,12 +166,10 @@ bool Engines::load_by_rules(const ir::Node& node) {
 void Engines::restore(const ir::Node& node, runtime::EngineCache& cache) {
   const std::string engine = engine_name(node);
   try {
-    const auto path = engine_file(model_, engine);
-    if (!path) return;
-    const auto file = MappedFile::open(*path);
-    if (file->bytes().empty()) return;
-    plan::Engine stored = plan::parse(file->bytes(), file);
-    if (stored.name != engine || identity_of(node) != fmt::format("{}:{:016x}", engine, hash64(file->bytes())) || !belongs_to(stored, node)) {
+    const auto found = stored_bytes(model_, node, engine);
+    if (!found || found->bytes.empty()) return;
+    plan::Engine stored = plan::parse(found->bytes, found->owner);
+    if (stored.name != engine || identity_of(node) != fmt::format("{}:{:016x}", engine, hash64(found->bytes)) || !belongs_to(stored, node)) {
       fail(ErrorCode::kIncompatiblePlan, "{}", kAnotherOne);
     }
     StoredWeights weights(model_);
@@ -195,16 +211,15 @@ const Engines::Stored& Engines::stored(const ir::Node& node, const std::string& 
   if (entry) return *entry;
   entry = std::make_unique<Stored>();
   try {
-    const auto path = engine_file(model_, engine);
-    if (!path) {
+    const auto found = stored_bytes(model_, node, engine);
+    if (!found) {
       entry->problem = "the model holds no engine of that name";
       return *entry;
     }
-    const auto file = MappedFile::open(*path);
-    read_ahead(file->bytes());
+    read_ahead(found->bytes);
     // A large file is read once: by the node's hash, else by the checksums of its sections, which tell what is wrong with it.
-    const bool whole = !identity.empty() && identity == fmt::format("{}:{:016x}", engine, hash64(file->bytes()));
-    entry->engine = plan::parse(file->bytes(), file, whole ? plan::Checksums::kKnownWhole : plan::Checksums::kVerify);
+    const bool whole = !identity.empty() && identity == fmt::format("{}:{:016x}", engine, hash64(found->bytes));
+    entry->engine = plan::parse(found->bytes, found->owner, whole ? plan::Checksums::kKnownWhole : plan::Checksums::kVerify);
     if (entry->engine.name != engine || (!identity.empty() && !whole)) {
       entry->problem = kAnotherOne;
     } else if (const Verdict fits = plan::compatible(entry->engine, backend_->capabilities().stamp); !fits) {

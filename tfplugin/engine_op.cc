@@ -13,6 +13,7 @@
 #include "tfplugin/engine_file_resource.h"
 #include "tfplugin/engine_node.h"
 #include "tfplugin/native_segment.h"
+#include "tfplugin/registration.h"
 #include "tfplugin/status.h"
 #include "tfplugin/tensors.h"
 
@@ -218,13 +219,12 @@ class EngineOp : public tensorflow::AsyncOpKernel {
   std::atomic<bool> refused_{false};
 };
 
-REGISTER_KERNEL_BUILDER(Name("TRTEngineOp").Device(tensorflow::DEVICE_CPU), EngineOp);
-
-// Tenon's own events go where TensorFlow's do.
-[[maybe_unused]] const bool log_is_set = [] {
-  set_engine_log([](const char* line) { LOG(WARNING) << "Tenon: " << line; });
-  return true;
-}();
-
 }  // namespace
+
+void register_engine_kernel() {
+  REGISTER_KERNEL_BUILDER(Name("TRTEngineOp").Device(tensorflow::DEVICE_CPU), EngineOp);
+  // Tenon's own events go where TensorFlow's do.
+  set_engine_log([](const char* line) { LOG(WARNING) << "Tenon: " << line; });
+}
+
 }  // namespace tenon::tf

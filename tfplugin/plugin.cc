@@ -5,5 +5,6 @@
 #include "tfplugin/environment.cc"
 #include "tfplugin/native_segment.cc"
 #include "tfplugin/ops.cc"
+#include "tfplugin/registration.cc"
 #include "tfplugin/resource_ops.cc"
 #include "tfplugin/tensors.cc"

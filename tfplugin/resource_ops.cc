@@ -14,6 +14,7 @@
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/resource_mgr.h"
 #include "tfplugin/engine_file_resource.h"
+#include "tfplugin/registration.h"
 #include "tfplugin/status.h"
 
 namespace tenon::tf {
@@ -151,10 +152,13 @@ class CalibrationDataOp : public OpKernel {
   }
 };
 
-REGISTER_KERNEL_BUILDER(Name("CreateTRTResourceHandle").Device(tensorflow::DEVICE_CPU), CreateHandleOp);
-REGISTER_KERNEL_BUILDER(Name("InitializeTRTResource").Device(tensorflow::DEVICE_CPU), InitializeOp);
-REGISTER_KERNEL_BUILDER(Name("SerializeTRTResource").Device(tensorflow::DEVICE_CPU), SerializeOp);
-REGISTER_KERNEL_BUILDER(Name("GetCalibrationDataOp").Device(tensorflow::DEVICE_CPU), CalibrationDataOp);
-
 }  // namespace
+
+void register_resource_kernels() {
+  REGISTER_KERNEL_BUILDER(Name("CreateTRTResourceHandle").Device(tensorflow::DEVICE_CPU), CreateHandleOp);
+  REGISTER_KERNEL_BUILDER(Name("InitializeTRTResource").Device(tensorflow::DEVICE_CPU), InitializeOp);
+  REGISTER_KERNEL_BUILDER(Name("SerializeTRTResource").Device(tensorflow::DEVICE_CPU), SerializeOp);
+  REGISTER_KERNEL_BUILDER(Name("GetCalibrationDataOp").Device(tensorflow::DEVICE_CPU), CalibrationDataOp);
+}
+
 }  // namespace tenon::tf

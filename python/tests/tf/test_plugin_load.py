@@ -1,6 +1,7 @@
 """Compiling the plug-in and handing it to TensorFlow."""
 import concurrent.futures
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import types
 
 import pytest
 import tensorflow as tf
+from plugin_models import ONLY_ENGINES, run_python
 
 import tenon
 import tenon.tensorflow as plugin
@@ -89,3 +91,55 @@ def test_a_tensorflow_with_an_engine_op_of_its_own_is_refused(unbuilt, monkeypat
         attr=[types.SimpleNamespace(name="InT", allowed_values=allowed)]))
     with pytest.raises(tenon.Unsupported, match="TRTEngineOp of its own"):
         plugin.load()
+
+
+COPIES = """
+import ctypes, sys
+import numpy as np, tensorflow as tf, tenon.tensorflow
+how, path, copy, folder = sys.argv[1:]
+load = {"load": tenon.tensorflow.load, "by path": lambda: tf.load_op_library(path), "copy": lambda: tf.load_op_library(copy),
+        "dlopen": lambda: ctypes.CDLL(path), "dlopen copy": lambda: ctypes.CDLL(copy)}
+for step in how.split(", "):
+    load[step]()
+print("y", next(iter(tf.saved_model.load(folder).signatures["serving_default"](tf.zeros((1, 16, 16, 3))).values())).shape)
+"""
+
+
+@pytest.mark.parametrize("how", ["load, by path, copy, dlopen copy", "dlopen copy, load", "copy, dlopen"])
+def test_copies_of_the_library_do_not_meet(model, how, tmp_path):
+    """As when a Python program uses a C++ library that is linked with the plug-in of a build tree."""
+    copy = shutil.copy(plugin.library_path(), tmp_path)
+    assert "y (1, 5)" in run_python(COPIES, how, plugin.library_path(), copy, model.folder, **{ONLY_ENGINES: "false"})
+
+
+FOREIGN_OP = """
+#include "tensorflow/core/framework/op.h"
+REGISTER_OP("TRTEngineOp")
+    .Attr("serialized_segment: string")
+    .Attr("InT: list({bool,int8,half,float,int32,resource})")
+    .Attr("OutT: list({bool,int8,half,float,int32})")
+    .Input("in_tensor: InT")
+    .Output("out_tensor: OutT");
+"""
+
+BESIDE_FOREIGN_OP = """
+import ctypes, sys
+import tensorflow as tf, tenon, tenon.tensorflow
+ctypes.CDLL(sys.argv[1])
+try:
+    tenon.tensorflow.load()
+except tenon.Unsupported as error:
+    print("refused", error)
+ctypes.CDLL(sys.argv[2])
+print("alive")
+"""
+
+
+@pytest.mark.full
+def test_a_tensorflow_with_an_engine_op_of_its_own_goes_on_without_the_plugin(tmp_path):
+    (tmp_path / "op.cc").write_text(FOREIGN_OP)
+    subprocess.run(["g++", "-std=c++17", "-O0", "-fPIC", "-shared", "-w", *tf.sysconfig.get_compile_flags(), str(tmp_path / "op.cc"), "-o",
+                    str(tmp_path / "op.so"), *tf.sysconfig.get_link_flags()], check=True)
+    output = run_python(BESIDE_FOREIGN_OP, tmp_path / "op.so", plugin.library_path())
+    assert "refused" in output and "alive" in output
+    assert output.count("TRTEngineOp of its own") == 2  # the exception, and the log of a C++ program

@@ -37,8 +37,10 @@ bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
   const auto needs_no_batch = [&](const ir::Value& value) { return is_constant_(value) || is_sizes(*value.node); };
   const std::optional<Dim> moved = moved_batch(node);
   std::optional<Dim> batch = moved ? moved : batch_of(node, needs_no_batch, reason);
-  if (!moved && !node.inputs.empty() && is_sizes(*node.inputs[0].node)) {  // concat(zeros, x): x decides
-    if (const auto other = data_batch(node)) {
+  const bool is_first_sizes = !node.inputs.empty() && is_sizes(*node.inputs[0].node);
+  if (!moved && (!batch || is_first_sizes)) {  // concat(zeros, x), split(axis, x): x decides
+    const bool is_first_data = !node.inputs.empty() && !needs_no_batch(node.inputs[0]);
+    if (const auto other = is_first_data ? std::nullopt : data_batch(node)) {
       batch = other;
       reason.clear();
     }

@@ -23,6 +23,7 @@ bool only_moves(const ir::Node& node) {
 
 // What the bits are, or which number comes next, is not the same in float32.
 bool is_bound_to_its_type(const ir::Node& node) {
+  if (node.is("loop")) return true;  // its body is a graph of its own
   return node.is("cast") || node.is("bitcast") || node.is("next_after") || node.is("const") || node.is("parameter");
 }
 

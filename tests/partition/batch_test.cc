@@ -112,6 +112,12 @@ TEST(Batch, OneDimensionIsTooFew) {
   EXPECT_NE(made.reason("n").find("at least two dimensions"), std::string::npos);
 }
 
+TEST(Batch, AConstantAxisBeforeTheDataDecidesNothing) {
+  const Divided made = divide(input("x", {-1, 8}) + constant_int("axis", 1) + node("parts", "Split", {"axis", "x"}, {kFloatT, int_attr("num_split", 2)}) +
+                              op("sum", "AddV2", {"parts", "parts:1"}));
+  EXPECT_EQ(made.segments(), (Segments{{"parts", "sum"}}));
+}
+
 TEST(Batch, RowsOfAConstantTableHaveTheBatchOfTheirNumbers) {
   const Divided made = divide(input("ids", {-1, 3}, "DT_INT32") + numbers("table", {10, 4}) + constant_int("axis", 0) +
                               node("rows", "GatherV2", {"table", "ids", "axis"}, {type_attr("Tparams", "DT_FLOAT"), type_attr("Tindices", "DT_INT32"),

@@ -48,6 +48,7 @@ bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
   if (!batch) return false;
   for (const ir::Value& input : node.inputs) {
     if (is_sizes(*input.node) && !classes_.same(batch_.at(input.node), *batch)) {
+      if (joins(node, input, *batch)) continue;
       reason = "implicit batch mode: it reads sizes of a tensor with another batch";
       return false;
     }
@@ -120,6 +121,18 @@ std::optional<Dim> ImplicitBatch::moved_batch(const ir::Node& node) const {
     if (const auto found = moved_.find(input.node); found != moved_.end()) return found->second;
   }
   return std::nullopt;
+}
+
+// An element-wise op on a tensor that has the sizes of one of another unknown batch (a mask of ones, say) takes the two batches for one,
+// as it does with those of two inputs.
+bool ImplicitBatch::joins(const ir::Node& node, const ir::Value& sizes, const Dim& batch) {
+  const Dim other = batch_.at(sizes.node);
+  const PartialShape& shape = shape_of(sizes);
+  if (!pairs_rows(node) || batch.known() || other.known()) return false;
+  if (!shape.known_rank() || shape.rank() < 2 || shape[0].known()) return false;
+  equal_.unite(batch.symbol_id(), other.symbol_id());
+  classes_.unite(batch.symbol_id(), other.symbol_id());
+  return true;
 }
 
 // Whether results have the batch elsewhere than in dimension 0.

@@ -41,6 +41,7 @@ class ImplicitBatch {
   std::optional<Dim> own_batch(const ir::Value& value) const;
   std::optional<Dim> data_batch(const ir::Node& node) const;
   std::optional<Dim> moved_batch(const ir::Node& node) const;
+  bool joins(const ir::Node& node, const ir::Value& sizes, const Dim& batch);
   void follow_sizes(const ir::Node& node, const Dim& batch);
   bool moves_batch(const ir::Node& node, const Dim& batch) const;
   bool is_made_from_sizes(const Dim& dim) const { return !dim.known() && made_from_sizes_.contains(dim.symbol_id()); }

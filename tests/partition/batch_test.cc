@@ -118,6 +118,16 @@ TEST(Batch, AConstantAxisBeforeTheDataDecidesNothing) {
   EXPECT_EQ(made.segments(), (Segments{{"parts", "sum"}}));
 }
 
+TEST(Batch, OnesOfOneInputsSizesTimesAnotherInputAreInTheSameEngine) {
+  const Divided made = divide(
+      input("a", {-1, 3}) + input("b", {-1, 3}) + op("na", "Neg", {"a"}) + op("nb", "Neg", {"b"}) +
+      node("sizes", "Shape", {"na"}, {kFloatT, type_attr("out_type", "DT_INT32")}) + constant("one", 1) +
+      node("ones", "Fill", {"sizes", "one"}, {kFloatT, type_attr("index_type", "DT_INT32")}) + op("product", "Mul", {"ones", "nb"}) +
+      op("end", "AddV2", {"product", "na"}));
+  ASSERT_EQ(made.segments().size(), 1u) << made.reason("product");
+  EXPECT_EQ(made.segments()[0].size(), 6u);
+}
+
 TEST(Batch, RowsOfAConstantTableHaveTheBatchOfTheirNumbers) {
   const Divided made = divide(input("ids", {-1, 3}, "DT_INT32") + numbers("table", {10, 4}) + constant_int("axis", 0) +
                               node("rows", "GatherV2", {"table", "ids", "axis"}, {type_attr("Tparams", "DT_FLOAT"), type_attr("Tindices", "DT_INT32"),

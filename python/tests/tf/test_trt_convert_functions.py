@@ -303,3 +303,37 @@ def test_v1_gives_a_graph_of_constants_where_loops_read_variables(tmp_path):
         found = session.run(entry.outputs["y"].name, {entry.inputs["x"].name: np.ones((2, 3)), entry.inputs["steps"].name: 4})
     wanted = signature(tmp_path / "model")(x=tf.ones([2, 3]), steps=tf.constant(4))["y"]
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+# ---- several inputs of unknown batch ------------------------------------------------------------------------------------------
+
+
+def transformer():
+    """Words, a mask and types of segments to classes, as BERT has them."""
+    layers = tf.keras.layers
+    words, mask, types = inputs = [tf.keras.Input([None], dtype="int32", name=f"input_{name}") for name in ("word_ids", "mask", "type_ids")]
+    x = layers.LayerNormalization()(layers.add([layers.Embedding(50, 16)(words), layers.Embedding(2, 16)(types)]))
+    attended = layers.MultiHeadAttention(2, 8)(x, x, attention_mask=layers.Lambda(lambda m: tf.cast(m[:, None, :], tf.bool))(mask))
+    x = layers.LayerNormalization()(layers.add([x, attended]))
+    x = layers.LayerNormalization()(layers.add([x, layers.Dense(16)(layers.Dense(32, activation="gelu")(x))]))
+    return tf.keras.Model(inputs, layers.Dense(2)(x[:, 0]))
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_transformer_of_three_inputs_is_one_engine(tmp_path, dynamic, monkeypatch):
+    network = transformer()
+    network.export(str(tmp_path / "model"), verbose=False)
+    made = converter(tmp_path / "model", use_dynamic_shape=dynamic)
+    function = made.convert()
+    assert len(made._model.engines) == 1
+    generator = np.random.default_rng(5)
+    feeds = {"input_word_ids": generator.integers(0, 50, (4, 7)), "input_mask": generator.integers(0, 2, (4, 7)) | np.eye(1, 7, dtype=int),
+             "input_type_ids": generator.integers(0, 2, (4, 7))}
+    feeds = {name: value.astype(np.int32) for name, value in feeds.items()}
+    made.build(lambda: iter([feeds]))
+    made.save(tmp_path / "saved")
+    monkeypatch.setenv(plugin_models.ONLY_ENGINES, "False")
+    wanted = network([feeds[name] for name in ("input_word_ids", "input_mask", "input_type_ids")])
+    for call in (function, signature(tmp_path / "saved")):
+        [found] = call(**{name: tf.constant(value) for name, value in feeds.items()}).values()
+        np.testing.assert_allclose(found, wanted, atol=1e-5)

@@ -31,7 +31,29 @@ bool may_be_the_batch(const ir::Node& node, const ir::Value& input) {
 
 }  // namespace
 
+void ImplicitBatch::note_inputs(const ir::Node& node) {
+  for (const ir::Value& input : node.inputs) {
+    const PartialShape& shape = shape_of(input);
+    if (!input.node->inputs.empty() || is_constant_(input) || !shape.known_rank() || shape.rank() == 0 || shape[0].known())
+      continue;
+    if (std::ranges::find(given_, shape[0]) == given_.end()) given_.push_back(shape[0]);
+  }
+}
+
+// Makes two batches one where they are equal or inputs of the graph have them, whose unknown batches are taken for equal.
+bool ImplicitBatch::join(const Dim& a, const Dim& b) {
+  if (classes_.same(a, b)) return true;
+  const auto is_given = [&](const Dim& dim) {
+    return std::ranges::any_of(given_, [&](const Dim& known) { return equal_.same(known, dim); });
+  };
+  if (!is_given(a) || !is_given(b)) return false;
+  classes_.unite(a.symbol_id(), b.symbol_id());
+  equal_.unite(a.symbol_id(), b.symbol_id());
+  return true;
+}
+
 bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
+  note_inputs(node);
   if (add_sizes(node, reason)) return true;
   if (!reason.empty()) return false;
   const auto needs_no_batch = [&](const ir::Value& value) { return is_constant_(value) || is_sizes(*value.node); };
@@ -47,8 +69,7 @@ bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
   }
   if (!batch) return false;
   for (const ir::Value& input : node.inputs) {
-    if (is_sizes(*input.node) && !classes_.same(batch_.at(input.node), *batch)) {
-      if (joins(node, input, *batch)) continue;
+    if (is_sizes(*input.node) && !join(batch_.at(input.node), *batch) && !joins(node, input, *batch)) {
       reason = "implicit batch mode: it reads sizes of a tensor with another batch";
       return false;
     }
@@ -65,11 +86,12 @@ bool ImplicitBatch::add(const ir::Node& node, std::string& reason) {
 }
 
 bool ImplicitBatch::add_loop_part(const ir::Node& node, std::string& reason) {
+  note_inputs(node);
   std::optional<Dim> batch;
   for (const ir::Value& input : node.inputs) {
     if (is_constant_(input) || type_of(input).dtype == DataType::kResource || any_batch_.contains(input.node)) continue;
     const std::optional<Dim> own = is_sizes(*input.node) ? batch_.at(input.node) : own_batch(input);
-    if (!own || (batch && !classes_.same(*batch, *own))) {
+    if (!own || (batch && !join(*batch, *own))) {
       reason = own ? "implicit batch mode: its inputs have different batches" : "implicit batch mode: an input has no batch";
       return false;
     }
@@ -96,7 +118,7 @@ bool ImplicitBatch::add_sizes(const ir::Node& node, std::string& reason) {
       own = own_batch(input);
     }
     if (!own) return false;
-    if (batch && !classes_.same(*batch, *own)) {
+    if (batch && !join(*batch, *own)) {
       reason = "implicit batch mode: it reads sizes of tensors with different batches";
       return false;
     }

@@ -38,6 +38,8 @@ class ImplicitBatch {
 
  private:
   bool add_sizes(const ir::Node& node, std::string& reason);
+  void note_inputs(const ir::Node& node);
+  bool join(const Dim& a, const Dim& b);
   std::optional<Dim> own_batch(const ir::Value& value) const;
   std::optional<Dim> data_batch(const ir::Node& node) const;
   std::optional<Dim> moved_batch(const ir::Node& node) const;
@@ -52,6 +54,7 @@ class ImplicitBatch {
   std::unordered_set<const ir::Node*> sizes_;
   // Nodes whose results have the batch elsewhere than in dimension 0: [B,S,D] -> [S,B,D], and what is computed from that.
   std::unordered_map<const ir::Node*, Dim> moved_;
+  std::vector<Dim> given_;                         // unknown batches of the graph's inputs
   std::unordered_set<const ir::Node*> any_batch_;  // loop parts that read constants alone
   BatchClasses equal_;                             // batches that are equal wherever a call succeeds
   BatchClasses classes_;  // these, and batches of tensors that were brought to a computed shape: [B,S,D] -> [B*S,D]

@@ -175,6 +175,12 @@ TEST(Batch, ADenseLayerOnSequencesIsOneEngineWithTheLayersAroundIt) {
   EXPECT_EQ(made.partition.segments[0].inputs[0].node->name, "x");
 }
 
+TEST(Batch, SizesOfOneInputJoinItsBatchWithAnother) {
+  const Divided made = divide(input("x", {-1, 8}) + input("y", {-1, 8}) + op("a", "Neg", {"x"}) + op("b", "Neg", {"y"}) + shape_of("sizes", "a") +
+                              reshape("like", "b", "sizes") + op("end", "Neg", {"like"}));
+  EXPECT_EQ(made.segments(), (Segments{{"a", "b", "sizes", "like", "end"}}));
+}
+
 std::string transpose(const std::string& name, const std::string& x) {
   return node(name, "Transpose", {x, "order"}, {kFloatT, type_attr("Tperm", "DT_INT32")});
 }

@@ -90,6 +90,45 @@ def encoder(keras):
     return keras.Model(ids, layers.Dense(5)(x))
 
 
+def masked_encoder(keras):
+    """Two inputs, positions that are counted, a mask in the attention: what BERT exports look like."""
+    layers, ops = keras.layers, keras.ops
+    ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in ("ids", "mask"))
+    x = layers.Embedding(50, 16)(ids) + layers.Embedding(40, 16)(ops.cumsum(ops.ones_like(ids), 1))
+    y = layers.MultiHeadAttention(2, 8)(x, x, attention_mask=ops.cast(mask, "bool")[:, None, :])
+    x = layers.LayerNormalization()(layers.add([x, y]))
+    y = layers.Dense(16)(layers.Dense(32, activation="gelu")(x))
+    return keras.Model([ids, mask], layers.Dense(4)(layers.LayerNormalization()(layers.add([x, y]))[:, 0]))
+
+
+def masked_recurrent(keras):
+    layers = keras.layers
+    ids = keras.Input((None,), dtype="int32")
+    x = layers.Bidirectional(layers.LSTM(8))(layers.Embedding(50, 8, mask_zero=True)(ids))
+    return keras.Model(ids, layers.Dense(3)(x))
+
+
+def upsampling(keras):
+    layers = keras.layers
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    y = layers.Conv2DTranspose(8, 3, 2, padding="same")(layers.MaxPooling2D()(x))
+    return keras.Model(image, layers.Conv2D(2, 1)(layers.UpSampling2D(2)(layers.concatenate([x, y]))))
+
+
+def in_policy(policy, build):
+    """The net with narrow floats inside and float32 outside."""
+    def with_policy(keras):
+        before = keras.mixed_precision.dtype_policy()
+        keras.mixed_precision.set_dtype_policy(policy)
+        try:
+            inner = build(keras)
+        finally:
+            keras.mixed_precision.set_dtype_policy(before)
+        return keras.Model(inner.inputs, keras.layers.Activation("linear", dtype="float32")(inner.outputs[0]))
+    return with_policy
+
+
 def recurrent(kind):
     def build(keras):
         layers = keras.layers
@@ -114,13 +153,17 @@ SMALL = {
     "inception_block": (inception_block, images(31)), "patches_and_norms": (patches_and_norms, images(32)),
     "encoder": (encoder, [(3, 12), (2, 7)]), "lstm": (recurrent("LSTM"), [(3, 9, 6), (2, 5, 6)]),
     "gru": (recurrent("GRU"), [(3, 9, 6), (2, 5, 6)]),
+    "masked_encoder": (masked_encoder, [[(3, 12), (3, 12)], [(2, 7), (2, 7)]]),
+    "masked_recurrent": (masked_recurrent, [(3, 12), (2, 7)]), "upsampling": (upsampling, images(16)),
+    "float16": (in_policy("mixed_float16", inverted_residual), images(32)),
+    "bfloat16": (in_policy("mixed_bfloat16", encoder), [(3, 12), (2, 7)]),
 }
 WHOLE = {name: (application(name), images(299 if name == "InceptionV3" else 224)[1:]) for name in (
     "ResNet50", "MobileNetV2", "EfficientNetB0", "DenseNet121", "InceptionV3", "ConvNeXtTiny")}
 
 
 def write(tf, name, folder):
-    """Writes a net with weights and statistics as training could leave them; returns its input sets, without names."""
+    """Writes a net with weights and statistics as training could leave them; returns its input sets by the inputs' names."""
     build, shapes = {**SMALL, **WHOLE}[name]
     tf.keras.utils.set_random_seed(7)
     rng = np.random.default_rng(7)
@@ -130,6 +173,10 @@ def write(tf, name, folder):
             layer.moving_mean.assign(rng.normal(0, 0.1, layer.moving_mean.shape))
             layer.moving_variance.assign(rng.uniform(0.5, 1.5, layer.moving_variance.shape))
     model.export(folder, verbose=False)
-    if model.inputs[0].dtype == "int32":
-        return [rng.integers(0, 50, shape).astype(np.int32) for shape in shapes]
-    return [rng.random(shape).astype(np.float32) for shape in shapes]
+
+    def value(tensor, shape):
+        if tensor.dtype == "int32":
+            return rng.integers(0, 50, shape).astype(np.int32)
+        return rng.random(shape).astype(np.float32)
+    sets = [shape if isinstance(shape, list) else [shape] for shape in shapes]
+    return [{tensor.name: value(tensor, shape) for tensor, shape in zip(model.inputs, one)} for one in sets]

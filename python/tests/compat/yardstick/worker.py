@@ -158,10 +158,11 @@ def net(name, folder):
     """Writes a net of nets.py; answers with its path, feeds and TensorFlow's outputs."""
     from . import nets
     path = os.path.join(folder, "model")
-    values = nets.write(tf, name, path)
+    feeds = nets.write(tf, name, path)
     function = tf.saved_model.load(path).signatures["serving_default"]
-    key = next(iter(function.structured_input_signature[1]))
-    feeds = [{key: value} for value in values]
+    keys = list(function.structured_input_signature[1])
+    if len(keys) == 1:  # Keras may name it otherwise
+        feeds = [dict(zip(keys, feed.values())) for feed in feeds]
     return {"path": path, "feeds": feeds, "expected": [call(function, f) for f in feeds]}
 
 

@@ -380,7 +380,9 @@ class Partitioner {
     const auto counted = [](const std::vector<ir::Node*>& nodes) {
       return std::count_if(nodes.begin(), nodes.end(), [](const ir::Node* n) { return !is_uncounted(*n); });
     };
-    const auto effective = counted(plan.nodes) + counted(plan.constants);
+    // TF1's variables count as what reads a resource variable does; their own reads are identities.
+    const auto is_variable = [](const ir::Value& input) { return input.node->is("ref_variable"); };
+    const auto effective = counted(plan.nodes) + counted(plan.constants) + std::ranges::count_if(plan.inputs, is_variable);
     if (counted(plan.nodes) == 0) return "a segment of nothing but identities";
     if (effective < options_.minimum_segment_size) {
       return fmt::format("its segment has {} nodes, fewer than the minimum segment size {}", effective, options_.minimum_segment_size);

@@ -72,6 +72,7 @@ tenon::ConversionOptions conversion_options(const nb::dict& given) {
     else if (name == "max_workspace_size_bytes") options.max_workspace_size_bytes = nb::cast<std::int64_t>(value);
     else if (name == "use_calibration") options.use_calibration = nb::cast<bool>(value);
     else if (name == "freeze") options.freeze = nb::cast<bool>(value);
+    else if (name == "freeze_limit") options.freeze_limit = nb::cast<std::int64_t>(value);
     else if (name == "maximum_engines") options.maximum_engines = nb::cast<int>(value);
     else if (name == "graph_number") options.graph_number = nb::cast<int>(value);
     else if (name == "threads") options.threads = nb::cast<int>(value);

@@ -26,10 +26,12 @@ struct ConversionOptions {
   int maximum_cached_engines = 1;
   std::int64_t max_workspace_size_bytes = std::int64_t{1} << 30;
   bool use_calibration = false;
-  // Variables that are only read become constants, as far as 1 GiB of them goes: what is written then has no checkpoint, and the
-  // GraphDef needs none. Variables that are assigned, or that loops and branches read natively, stay. false: all stay variables, which
-  // nodes and native segments read as they are when they run.
+  // Variables that are only read become constants: what is written then has no checkpoint, and the GraphDef needs none. Variables that
+  // are assigned, or that loops and branches read natively, stay; all stay when those to freeze have more than `freeze_limit` bytes
+  // (TensorFlow holds a dozen copies of a graph's constants while it loads; a graph cannot be larger than 2 GB). false: all stay
+  // variables, which nodes and native segments read as they are when they run.
   bool freeze = true;
+  std::int64_t freeze_limit = std::int64_t{256} << 20;
   int maximum_engines = 0;                         // the largest are kept; 0: all
   int graph_number = 0;                            // the first number of names
   int threads = 0;                                 // as EngineAttributes.threads

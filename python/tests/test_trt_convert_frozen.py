@@ -74,6 +74,15 @@ def test_freezing_can_be_switched_off_at_the_converter(world, tmp_path, expected
     assert (tmp_path / "saved" / "variables").is_dir()
 
 
+def test_what_is_larger_than_the_limit_stays_a_variable_and_is_noted(world, tmp_path, expected):
+    made = converter()
+    made.options.freeze_limit = 1
+    same(made.convert()(world.tensor(IMAGES)), expected)
+    made.save(tmp_path / "saved")
+    assert (tmp_path / "saved" / "variables").is_dir()
+    assert [note for note in made.report.notes if "freeze_limit" in note]
+
+
 def test_a_frozen_model_can_be_converted_again(world, tmp_path, expected):
     made = converter()
     made.convert()

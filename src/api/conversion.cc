@@ -80,9 +80,9 @@ struct Conversion::State {
 
   void freeze() {
     step("freezing", 0.2);
-    const api::Freezing freezing = api::freeze_variables(*model);
+    const api::Freezing freezing = api::freeze_variables(*model, options.freeze_limit);
     self_contained = freezing.self_contained;
-    if (freezing.too_large) notes.push_back("the variables are too large for constants of a graph and stay variables");
+    if (freezing.too_large) notes.push_back("the variables are larger than freeze_limit and stay variables");
     else if (!self_contained) notes.push_back("variables that are assigned, or read by functions of native loops and branches, stay variables");
   }
 

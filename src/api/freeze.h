@@ -7,18 +7,16 @@
 
 namespace tenon::api {
 
-// More than so many bytes of weights stay variables: graphs cannot be larger than 2 GB, and engines' segments have copies.
-inline constexpr std::int64_t kMostFrozenBytes = std::int64_t{1} << 30;
-
 struct Freezing {
   int constants = 0;         // variables that became constants
   bool self_contained = false;  // nothing that a kept signature or the initializer needs is a variable any more
-  bool too_large = false;    // nothing was frozen because of kMostFrozenBytes
+  bool too_large = false;    // nothing was frozen because of the limit
 };
 
 // Freezes the main graph in place: reads become identities of constants, gathers take their rows from constants. Nodes keep their
 // names. What functions read that loops and branches run natively, what a converted engine reads, and what anything assigns stays a
-// variable, for all who read it. Values are read from the checkpoint now; throws what that throws.
-Freezing freeze_variables(OpenModel& model, std::int64_t most_bytes = kMostFrozenBytes);
+// variable, for all who read it. Nothing is frozen when there would be more than `most_bytes`. Values are read from the checkpoint now;
+// throws what that throws.
+Freezing freeze_variables(OpenModel& model, std::int64_t most_bytes);
 
 }  // namespace tenon::api

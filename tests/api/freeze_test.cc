@@ -32,7 +32,7 @@ TEST(Freeze, ReadsBecomeIdentitiesOfConstantsUnderTheirNames) {
   for (const auto& node : model.module().main->nodes()) {
     if (node->origin.op_type == "ReadVariableOp") reads.push_back(node->name);
   }
-  const api::Freezing freezing = api::freeze_variables(model);
+  const api::Freezing freezing = api::freeze_variables(model, std::int64_t{1} << 30);
   EXPECT_GT(freezing.constants, 0);
   EXPECT_TRUE(freezing.self_contained);
   EXPECT_FALSE(freezing.too_large);
@@ -64,7 +64,7 @@ TEST(Freeze, AModelWithoutVariablesIsSelfContained) {
   Conversion::open(kModel, {}).write(folder.path() / "frozen", {});
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "frozen" / "variables"));
   api::OpenModel model((folder.path() / "frozen").string(), {}, serving());
-  const api::Freezing again = api::freeze_variables(model);
+  const api::Freezing again = api::freeze_variables(model, std::int64_t{1} << 30);
   EXPECT_EQ(again.constants, 0);
   EXPECT_TRUE(again.self_contained);
 }

@@ -9,6 +9,8 @@ from .options import ConverterOptions
 from .parameters import (DEFAULT_SIGNATURE_KEY, DEFAULT_TAGS, DEFAULT_TRT_MAX_WORKSPACE_SIZE_BYTES, TrtConversionParams,
                          TrtPrecisionMode)
 
+# Bytes of variables: the GraphDef shall need nothing else, and cannot be larger than 2 GB.
+_FREEZE_LIMIT = 1 << 30
 _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 
 
@@ -99,6 +101,7 @@ class TrtGraphConverter:
             return self._of_graph(content, [_name(node) for node in self._nodes_denylist] or wire.ends(content), show)
         options = native_options(self._conversion_params, self.options, self._input_saved_model_tags, self._input_saved_model_signature_key,
                                  denylist=[_node_name(node) for node in self._nodes_denylist])
+        options.setdefault("freeze_limit", _FREEZE_LIMIT)
         return PartitionedModel.of_saved_model(self._input_saved_model_dir, options, show)
 
     def _of_graph(self, content, kept, show=None):

@@ -28,6 +28,8 @@ def native_options(params, options, tags=(), key="", dynamic_shape=False, strate
         "graph_number": options.graph_number,
         "freeze": bool(freeze),
     }
+    if options.freeze_limit:
+        result["freeze_limit"] = options.freeze_limit
     if key:
         result["signature_key"] = key
     if dynamic_shape:

@@ -18,11 +18,12 @@ class ConverterOptions:
     op_denylist: op types that stay native, besides those of TF_TRT_OP_DENYLIST. node_denylist: names of nodes that stay native.
     maximum_engines: only the largest so many segments become engines; 0 leaves it to TF_TRT_MAX_ALLOWED_ENGINES. threads: the size of
     the team that runs the engines; 0 means TensorFlow's intra-op setting, the CPUs of this process without one. graph_number: the first number of the engines' names,
-    TRTEngineOp_<graph>_<engine>. quiet: show no progress.
+    TRTEngineOp_<graph>_<engine>. freeze_limit: variables of more bytes in all stay variables instead of becoming constants; 0 means
+    256 MiB (TrtGraphConverter: 1 GiB). quiet: show no progress.
     """
 
     _KINDS = {"op_denylist": _names, "node_denylist": _names, "maximum_engines": _count, "threads": _count, "graph_number": _count,
-              "quiet": bool}
+              "freeze_limit": _count, "quiet": bool}
 
     def __init__(self):
         for name in self._KINDS:

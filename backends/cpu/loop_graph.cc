@@ -206,6 +206,7 @@ class LoopLowering {
     std::vector<ir::Node*> parameters;
     for (const std::size_t i : kept) {
       ir::Node* parameter = copies.at(function.parameters[i]);
+      if (roles[i] == Role::kState) parameter->attrs.set(kLoopState, true);
       parameter->attrs.set("index", static_cast<std::int64_t>(parameters.size()));
       parameters.push_back(parameter);
     }

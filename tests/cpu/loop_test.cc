@@ -1,6 +1,7 @@
 // Loops whose number of rounds is known only when they run.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -160,6 +161,24 @@ ErrorCode code_of(Executable& executable) {
 TEST_F(Loops, LeaveStatesThatGrowToTheHost) {
   set_body(body("n0", "n15"));
   EXPECT_EQ(code_of(*load(compile())), ErrorCode::kUnsupported);
+}
+
+// h = as many copies of tanh(…) as there were rounds
+TEST_F(Loops, WhoseSizesComeFromTheirStatesAreNotTaken) {
+  std::string text = body("n0", "n16");
+  const std::string grown = "n15 = concat \"grown\" {T: float32, Tidx: int32} (n12, n12, n14) -> float32[s1,4]\n";
+  ASSERT_NE(text.find(grown), std::string::npos);
+  text.replace(text.find(grown), grown.size(),
+               "n15 = pack \"times\" {T: int32, N: 2, axis: 0} (n7, n6) -> int32[2]\n"
+               "n16 = tile \"repeated\" {T: float32, Tmultiples: int32} (n12, n15) -> float32[s1,4]\n");
+  set_body(text);
+  EXPECT_THROW(compile(), Error);
+  ir::ParseOptions options;
+  options.find_op = [](std::string_view name) { return ops::find_op(name); };
+  options.tensor = [](int) { return weights(); };
+  const auto graph = ir::parse(kMain, options);
+  const auto loop = std::ranges::find_if(graph->nodes(), [](const auto& node) { return node->is("while"); });
+  EXPECT_FALSE(make_cpu_backend()->supports_loop(**loop, module_, {}));
 }
 
 TEST_F(Loops, RefuseToWriteBehindAList) {

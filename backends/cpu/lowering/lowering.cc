@@ -47,8 +47,9 @@ constexpr std::size_t kMostNodes = 300;  // of a chain of arithmetic on sizes
 
 bool is_shape_op(const ir::Node& node) { return node.is("shape") || node.is("shape_n") || node.is("size") || node.is("rank"); }
 
+// A state of a loop differs from round to round: no size can come from it.
 bool is_size_input(const ir::Node& node) {
-  return node.op->is(ir::kSource) && !node.outputs.empty() &&
+  return node.op->is(ir::kSource) && !node.outputs.empty() && !node.attr_or<bool>(kLoopState, false) &&
          (node.outputs[0].dtype == DataType::kInt32 || node.outputs[0].dtype == DataType::kInt64);
 }
 

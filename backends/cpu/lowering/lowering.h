@@ -152,6 +152,9 @@ std::span<const LoweringFamily* const> lowering_families();
 // Null when the op has none.
 const Lowering* find_lowering(std::string_view op);
 
+// Attribute of the parameters of a loop's body and condition that are its states.
+inline constexpr const char* kLoopState = "loop_state";
+
 // Reasons to say no that many ops share.
 Verdict require_float32(const ir::Node& node, int operands);
 // Yes when the operand will be known as soon as the shapes of the inputs are: constants, shapes, and arithmetic on them.

@@ -145,8 +145,8 @@ std::optional<Dim> ImplicitBatch::moved_batch(const ir::Node& node) const {
   return std::nullopt;
 }
 
-// An element-wise op on a tensor that has the sizes of one of another unknown batch (a mask of ones, say) takes the two batches for one,
-// as it does with those of two inputs.
+// An element-wise op on a tensor that has the sizes of one of another unknown batch (a mask of ones, say) takes the two
+// batches for one, as it does with those of two inputs.
 bool ImplicitBatch::joins(const ir::Node& node, const ir::Value& sizes, const Dim& batch) {
   const Dim other = batch_.at(sizes.node);
   const PartialShape& shape = shape_of(sizes);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "tfplugin/engine_file.h"
 #include "tfplugin/environment.h"
 
 namespace tenon::tf {
@@ -72,7 +73,11 @@ std::shared_ptr<EngineResource> EngineNode::resource(NodeHost& host) {
   auto resource = EngineResource::get(identity, settings_.attributes);
   if (!foreign && !resource->has_engine()) {
     // Another copy of the same model may have named its file already: an engine that works is left alone.
-    if (const std::string file = host.engine_file(identity); !file.empty()) resource->set_file(file);
+    if (const auto held = find_held_file(identity)) {
+      resource->set_stored(held->bytes(), held);
+    } else if (const std::string file = host.engine_file(identity); !file.empty()) {
+      resource->set_file(file);
+    }
     if (!settings_.stored.empty() && !resource->has_engine()) resource->set_bytes(std::move(settings_.stored));
   }
   settings_.stored = {};

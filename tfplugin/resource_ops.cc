@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -52,7 +54,8 @@ class CreateHandleOp : public OpKernel {
   std::string resource_name_;
 };
 
-// Only notes the file: it is read when a node needs its engine, so that a damaged one does not keep a model from loading.
+// Only notes and holds the file: it is read when a node needs its engine, so that a damaged one does not keep a model from
+// loading. The kernel lives as long as the model's initializer, that is as the model.
 class InitializeOp : public OpKernel {
  public:
   using OpKernel::OpKernel;
@@ -76,12 +79,20 @@ class InitializeOp : public OpKernel {
     } else if (!absl::IsAlreadyExists(status)) {  // another thread loads the same model
       context->SetStatus(status);
     }
+    std::shared_ptr<const HeldFile> held = hold_file(handle.name(), filename);
+    const std::lock_guard lock(mutex_);
+    held_ = std::move(held);
   }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<const HeldFile> held_;
 };
 
 // An engine that nobody has used yet is still only in its file.
 std::string stored_engine(const std::string& identity, const std::string& path) {
   if (const auto engine = EngineResource::find(identity)) return engine->serialize();
+  if (const auto held = find_held_file(identity)) return std::string(held->bytes());
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }

@@ -101,6 +101,8 @@ class EngineResource {
   void set_file(const std::string& path);
   // The same from bytes, which are copied (a node's serialized_segment).
   void set_bytes(std::string bytes);
+  // The same from bytes that `owner` keeps, which the engine holds as long as it lives. The same bytes again do nothing.
+  void set_stored(std::string_view bytes, std::shared_ptr<const void> owner);
 
   // `inputs`: one view per input of the node, resources with null data. Throws Error only for what the native segment would refuse
   // too; a failed engine answers with ran = false.

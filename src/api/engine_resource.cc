@@ -85,6 +85,8 @@ struct EngineResource::State {
   std::mutex stored_mutex;
   std::string file;
   std::string bytes;
+  std::string_view held;
+  std::shared_ptr<const void> holder;  // of `held`
   std::atomic<bool> unread{false};
 
   std::mutex function_mutex;
@@ -106,7 +108,9 @@ struct EngineResource::State {
     const std::lock_guard lock(stored_mutex);
     if (!unread.load(std::memory_order_relaxed)) return;
     try {
-      if (!file.empty()) {
+      if (holder) {
+        restore(held, holder);
+      } else if (!file.empty()) {
         const auto mapped = MappedFile::open(file);
         restore(mapped->bytes(), mapped);
       } else {
@@ -156,6 +160,14 @@ void EngineResource::set_file(const std::string& path) {
   const std::lock_guard lock(state_->stored_mutex);
   if (state_->file == path) return;
   state_->file = path;
+  state_->unread.store(true, std::memory_order_release);
+}
+
+void EngineResource::set_stored(std::string_view bytes, std::shared_ptr<const void> owner) {
+  const std::lock_guard lock(state_->stored_mutex);
+  if (state_->holder == owner) return;
+  state_->held = bytes;
+  state_->holder = std::move(owner);
   state_->unread.store(true, std::memory_order_release);
 }
 

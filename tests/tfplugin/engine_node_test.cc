@@ -115,6 +115,28 @@ struct Environment {
   const char* name;
 };
 
+TEST(HeldFile, OutlivesItsPathAndIsSharedWhileTheFileIsTheSame) {
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / fmt::format("held_file_{}", getpid());
+  std::ofstream(path) << "first";
+  auto held = hold_file("held:1", path);
+  ASSERT_TRUE(held);
+  EXPECT_EQ(hold_file("held:1", path), held);
+  std::filesystem::remove(path);
+  EXPECT_EQ(held->bytes(), "first");
+  EXPECT_EQ(find_held_file("held:1"), held);
+  EXPECT_EQ(hold_file("held:1", path), nullptr);
+  std::ofstream(path) << "the second";
+  const auto second = hold_file("held:2", path);
+  EXPECT_EQ(second->bytes(), "the second");
+  EXPECT_EQ(held->bytes(), "first");
+  held.reset();
+  EXPECT_EQ(find_held_file("held:1"), nullptr);
+  std::ofstream(path, std::ios::trunc).close();
+  EXPECT_EQ(hold_file("held:3", path), nullptr);
+  EXPECT_EQ(hold_file("held:3", std::filesystem::temp_directory_path()), nullptr);
+  std::filesystem::remove(path);
+}
+
 // Throws whatever a test wants where an engine is looked for or built.
 class FaultyHost : public Host {
  public:

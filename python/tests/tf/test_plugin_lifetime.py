@@ -48,6 +48,29 @@ def test_a_model_that_was_moved(model, tmp_path, monkeypatch):
     copy.check(copy.load())
 
 
+@pytest.mark.parametrize("how", ["eagerly", "in a session", "overwritten"])
+def test_a_model_may_be_deleted_as_soon_as_it_is_loaded(model, other_model, how, tmp_path, monkeypatch):
+    copy = model.copy(tmp_path / "copy")
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    if how == "in a session":
+        with session.graph.as_default():
+            signature = tf.compat.v1.saved_model.load(session, ["serve"], str(copy.folder)).signature_def["serving_default"]
+        (source,), (result,) = signature.inputs.values(), signature.outputs.values()
+        call = lambda x: session.run(result.name, {source.name: x})
+    else:
+        call = copy.load()
+    shutil.rmtree(copy.folder)
+    if how == "overwritten":
+        shutil.copytree(other_model.folder, copy.folder)
+        call.other = Model(copy.folder, other_model.x, other_model.y)
+        call.other.check(call.other.load())
+    only_engines(monkeypatch)
+    monkeypatch.setenv("TF_TRT_ABORT_CUDA_ENGINE_BUILD", "true")
+    gc.collect()
+    model.check(call)
+    session.close()
+
+
 def test_a_loaded_model_saved_again(model, tmp_path, monkeypatch):
     only_engines(monkeypatch)
     call = model.load()

@@ -105,6 +105,7 @@ def test_a_saved_model_works_in_tensorflow_1s_loader(case, monkeypatch):
         case.check(session.run(entry.outputs["dense_6"].name, {entry.inputs[name].name: value for name, value in case.feeds.items()}))
 
 
+@pytest.mark.full
 def test_saved_model_cli_runs_a_saved_model(case, tmp_path):
     np.savez(tmp_path / "feeds.npz", **case.feeds)
     inputs = ";".join(f"{name}={tmp_path / 'feeds.npz'}[{name}]" for name in case.feeds)
@@ -153,7 +154,7 @@ def test_nested_structures_inside_a_model_are_nothing_special(tmp_path):
     lambda layers: (lambda a, b: {"sum": layers.Dense(3)(layers.add([a, b])), "product": layers.Dense(2)(layers.multiply([a, b]))}),
     lambda layers: (lambda a, b: layers.Dense(3)(layers.concatenate([a, b]))),
 ], ids=["list", "dictionary", "one"])
-@pytest.mark.parametrize("form", ["list", "dictionary"])
+@pytest.mark.parametrize("form", ["list", pytest.param("dictionary", marks=pytest.mark.full)])
 def test_keras_networks_keep_the_structure_of_their_signature(tmp_path, build, form):
     layers = tf.keras.layers
     a, b = tf.keras.Input([5], name="a"), tf.keras.Input([5], name="b")

@@ -125,7 +125,8 @@ struct Conversion::State {
     mix(model->file().meta_graphs.empty() ? std::string_view() : model->meta_graph().raw);
     mix(model->meta_graph().graph.raw);
     mix(model->checkpoint_fingerprint());
-    mix(fmt::format("{} {} {}", static_cast<int>(options.mode), static_cast<int>(options.strategy), options.minimum_segment_size));
+    mix(fmt::format("{} {} {} {}", static_cast<int>(options.mode), static_cast<int>(options.strategy), options.minimum_segment_size,
+                    options.maximum_cached_engines));
     for (const ir::Node* node : plan.nodes) mix(node->name);
     return fmt::format("{}:{:016x}", plan.name, hash);
   }

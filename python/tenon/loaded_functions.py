@@ -62,8 +62,10 @@ def _leaving_no_trace(load, context, ops):
         graph = ops.get_default_graph()
         before = set(graph._functions)
         functions = load(*args, **kwargs)
-        with _lock:
-            for name in set(graph._functions) - before:
-                graph._remove_function(name)
+        added = set(graph._functions) - before
+        if any(_SEGMENT in name for name in added):
+            with _lock:
+                for name in added:
+                    graph._remove_function(name)
         return functions
     return load_functions

@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 
 from ..session import Session
-from . import worlds
+from . import call_arguments
 
 NAME = "arrays"
 
@@ -35,7 +35,7 @@ def threads():
 
 def arguments(item):
     """(args, kwargs) of what an input function yields; RuntimeError for what is no array."""
-    return worlds.split(item, _checked)
+    return call_arguments.split(item, _checked)
 
 
 class ArrayFunction:
@@ -62,7 +62,7 @@ class ArrayFunction:
         return {spec.name: spec for spec in self.outputs}
 
     def __call__(self, *args, **kwargs):
-        values = worlds.bind(self._names, args, kwargs)
+        values = call_arguments.bind(self._names, args, kwargs)
         return self.session.run(dict(zip(self._names, values)), self._key)
 
     def __repr__(self):

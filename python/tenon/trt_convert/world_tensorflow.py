@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.eager import wrap_function
 
 from .. import tensorflow as plugin
-from . import notices, worlds
+from . import call_arguments, notices
 
 NAME = "tensorflow"
 
@@ -29,7 +29,7 @@ def threads():
 
 def arguments(item):
     """(args, kwargs) of what an input function yields, as tensors; RuntimeError for what is none."""
-    return worlds.split(item, tf.convert_to_tensor)
+    return call_arguments.split(item, tf.convert_to_tensor)
 
 
 class ConvertedFunction(wrap_function.WrappedFunction):
@@ -45,7 +45,7 @@ class ConvertedFunction(wrap_function.WrappedFunction):
                                          for name, tensor in self.graph.structured_outputs.items()}
 
     def _call_impl(self, args, kwargs):
-        values = worlds.bind(self._tenon_names, args, kwargs)
+        values = call_arguments.bind(self._tenon_names, args, kwargs)
         tensors = [tf.convert_to_tensor(value, dtype=None if _has_dtype(value) else placeholder.dtype)
                    for value, placeholder in zip(values, self.graph.inputs)]
         return self._call_flat(tensors, self.captured_inputs)

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from test_round_trips import MODELS, assert_close, needs_models, shared_models, signatures
+from test_round_trips import MODELS, TOLERANCES, assert_close, needs_models, shared_models, signatures
 from yardstick import nets
 from yardstick.worker import NATIVE
 
@@ -57,7 +57,7 @@ def test_keras_net(name, tensorflow_worker, plain_worker, tmp_path):
     for kind in KINDS:
         found = outputs_of(kind, saved, model["feeds"][0], tmp_path, *converted_flags(kind),
                            variables=REFUSED if name in nets.WHOLE else None)
-        assert_close(found, model["expected"][0], kind)
+        assert_close(found, model["expected"][0], kind, TOLERANCES.get(name, 1e-4))
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,8 @@ echo "-- auditwheel"
 auditwheel show "$work"/dist/*-linux_x86_64.whl | grep -A1 'following platform tag\|platform tag:'
 quietly auditwheel repair -w "$work/release" "$work"/dist/*-linux_x86_64.whl
 wheel=$(echo "$work"/release/*-manylinux_*.whl)
-if unzip -l "$wheel" | grep -q ' tenon\.libs/'; then echo "a library was missing from the wheel:"; unzip -l "$wheel"; exit 1; fi
+python -m zipfile -l "$wheel" >"$work/files"
+if grep -q '^tenon\.libs/' "$work/files"; then echo "a library was missing from the wheel:"; cat "$work/files"; exit 1; fi
 
 echo "-- installed in a venv with NumPy alone"
 /usr/bin/python3 -m venv "$work/venv"

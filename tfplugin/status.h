@@ -25,6 +25,8 @@ inline absl::StatusCode status_code(ErrorCode code) noexcept {
       return absl::StatusCode::kResourceExhausted;
     case ErrorCode::kCancelled:
       return absl::StatusCode::kCancelled;
+    case ErrorCode::kAborted:
+      return absl::StatusCode::kAborted;
     default:
       return absl::StatusCode::kInternal;
   }

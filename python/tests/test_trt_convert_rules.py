@@ -9,19 +9,8 @@ import pytest
 import tenon
 import wire
 from tenon import trt_convert as trt
-from trt_models import expected, model
+from trt_models import converter, expected, model, vector  # noqa: F401  (a fixture)
 from trt_world import world  # noqa: F401  (a fixture)
-
-
-def converter(folder, **arguments):
-    made = trt.TrtGraphConverterV2(input_saved_model_dir=str(folder), **{"minimum_segment_size": 2, **arguments})
-    made.options.quiet = True
-    return made
-
-
-@pytest.fixture
-def vector(tmp_path):
-    return model(tmp_path / "vector", [-1, -1])
 
 
 def messages(caplog, text):

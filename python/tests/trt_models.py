@@ -1,4 +1,9 @@
-"""Small SavedModels for the tests of tenon.trt_convert, written as text."""
+"""Small SavedModels for the tests of tenon.trt_convert, written as text, and their quiet converters."""
+import numpy as np
+import pytest
+
+from tenon import trt_convert as trt
+
 DTYPES = {"float32": "DT_FLOAT", "int32": "DT_INT32"}
 
 
@@ -59,3 +64,24 @@ def expected(*values):
     """y of the model."""
     return 2 * sum(values) + 1
 
+
+def converter(folder, **arguments):
+    """A quiet TrtGraphConverterV2 that makes engines of two nodes already."""
+    made = trt.TrtGraphConverterV2(input_saved_model_dir=str(folder), **{"minimum_segment_size": 2, **arguments})
+    made.options.quiet = True
+    return made
+
+
+def shapes_of(world, *shapes):
+    """An input function with one input per shape."""
+    return lambda: iter([world.tensor(np.ones(shape)) for shape in shapes])
+
+
+@pytest.fixture
+def vector(tmp_path):
+    return model(tmp_path / "vector", [-1, -1])
+
+
+@pytest.fixture
+def negated(tmp_path):
+    return model(tmp_path / "negated", [-1, -1], minus=True)

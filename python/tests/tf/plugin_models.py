@@ -108,3 +108,11 @@ def need_shared(path):
 def told(text):
     """What Tenon said to TensorFlow's log."""
     return [line for line in text.splitlines() if "Tenon:" in line]
+
+
+def signature(folder):
+    """The default signature of a saved model; it keeps the model."""
+    loaded = tf.saved_model.load(str(folder))
+    function = loaded.signatures["serving_default"]
+    function.kept = loaded
+    return function

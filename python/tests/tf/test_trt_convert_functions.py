@@ -8,22 +8,11 @@ import pytest
 import tensorflow as tf
 
 import plugin_models
+from plugin_models import signature
+from trt_models import converter
 from tenon import trt_convert as trt
 
 ROWS = 6
-
-
-def converter(folder, **arguments):
-    made = trt.TrtGraphConverterV2(input_saved_model_dir=str(folder), **{"minimum_segment_size": 2, **arguments})
-    made.options.quiet = True
-    return made
-
-
-def signature(folder):
-    loaded = tf.saved_model.load(str(folder))
-    function = loaded.signatures["serving_default"]
-    function.kept = loaded
-    return function
 
 
 class Case:

@@ -6,21 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from plugin_models import signature
 from tenon import _native
-from tenon import trt_convert as trt
-
-
-def converter(folder, **arguments):
-    made = trt.TrtGraphConverterV2(input_saved_model_dir=str(folder), **{"minimum_segment_size": 3, **arguments})
-    made.options.quiet = True
-    return made
-
-
-def signature(folder):
-    loaded = tf.saved_model.load(str(folder))
-    function = loaded.signatures["serving_default"]
-    function.kept = loaded
-    return function
+from trt_models import converter
 
 
 def save_with_variables(folder, resource):
@@ -41,7 +29,8 @@ def test_one_engine_has_both_variables(tmp_path, monkeypatch, resource, freeze):
         monkeypatch.setenv("TF_TRT_EXPERIMENTAL_FEATURES", "disable_graph_freezing")
     monkeypatch.setenv("TF_TRT_ALLOW_ENGINE_NATIVE_SEGMENT_EXECUTION", "False")
     save_with_variables(tmp_path / "model", resource)
-    made = converter(tmp_path / "model", precision_mode="FP16", use_dynamic_shape=True, dynamic_shape_profile_strategy="Optimal")
+    made = converter(tmp_path / "model", minimum_segment_size=3, precision_mode="FP16", use_dynamic_shape=True,
+                     dynamic_shape_profile_strategy="Optimal")
     function = made.convert()
     [engine] = made._model.engines
     if freeze:
@@ -82,7 +71,7 @@ def entries(made):
 
 
 def test_int8_serves_the_batch_of_calibration_then_builds_for_more_rows_before_and_after_it_is_saved(squares, tmp_path):
-    made = converter(squares, precision_mode="INT8", maximum_cached_engines=10)
+    made = converter(squares, minimum_segment_size=3, precision_mode="INT8", maximum_cached_engines=10)
     function = made.convert(lambda: iter([pair(4)] * 3))
     assert entries(made) == [4]
     made.build(lambda: iter([pair(5)]))
@@ -98,14 +87,15 @@ def test_int8_serves_the_batch_of_calibration_then_builds_for_more_rows_before_a
 
 def test_inputs_of_build_may_come_in_different_forms(squares):
     a, b = pair(2)
-    made = converter(squares, maximum_cached_engines=10, use_dynamic_shape=True, dynamic_shape_profile_strategy="Optimal")
+    made = converter(squares, minimum_segment_size=3, maximum_cached_engines=10, use_dynamic_shape=True,
+                     dynamic_shape_profile_strategy="Optimal")
     made.convert()
     made.build(lambda: iter([[a, b], (a.numpy(), b), {"a": a, "b": b.numpy()}, [a.numpy().tolist(), b], {"b": pair(3)[1], "a": pair(3)[0]}]))
     assert entries(made) == [2, 3]
 
 
 def test_engines_go_with_the_last_who_holds_them(squares, tmp_path):
-    made = converter(squares)
+    made = converter(squares, minimum_segment_size=3)
     function = made.convert()
     made.build(lambda: iter([pair(2)]))
     made.save(str(tmp_path / "saved"))
